@@ -1,0 +1,4 @@
+{#- Schemas are exactly staging, intermediate and marts, whatever the target: outsiders rely on these names. -#}
+{% macro generate_schema_name(custom_schema_name, node) -%}
+    {{ (custom_schema_name or target.schema) | trim }}
+{%- endmacro %}

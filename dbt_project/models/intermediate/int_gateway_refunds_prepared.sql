@@ -1,0 +1,42 @@
+-- Refunds of captured money only: the reversal of a capture that was too large, and the release of an authorisation,
+-- are refund objects at some gateways but give no money back.
+with reversals as (
+    select distinct
+        gateway_id,
+        source_id as gateway_refund_id
+    from {{ ref('int_settlement_lines_unioned') }}
+    where source_category = 'partial_capture_reversal'
+)
+
+select
+    refunds.gateway_refund_key,
+    refunds.gateway_id,
+    refunds.gateway_refund_id,
+    refunds.gateway_id || ':' || refunds.payment_id as payment_key,
+    payments.entity_code,
+    payments.store_id,
+    payments.order_key,
+    payments.match_status as payment_match_status,
+    coalesce(payments.is_matched, false) as is_payment_matched,
+    refunds.refund_status,
+    refunds.reason,
+    refunds.failure_reason,
+    refunds.currency_code,
+    payments.currency_digits,
+    refunds.refund_amount,
+    refunds.refund_status in ('failed', 'canceled') as is_failed,
+    refunds.created_at,
+    refunds.created_at > {{ add_days('clock.as_of', '-entities.settlement_grace_days') }} as is_recent,
+    refunds.payload_sha256
+from {{ ref('int_gateway_refunds_unioned') }} as refunds
+inner join {{ ref('stg_ops__gateways') }} as gateways on refunds.gateway_id = gateways.gateway_id
+inner join {{ ref('stg_ops__entities') }} as entities on gateways.entity_code = entities.entity_code
+cross join {{ ref('stg_ops__clock') }} as clock
+left join {{ ref('int_payments_correlated') }} as payments
+    on refunds.gateway_id = payments.gateway_id and refunds.payment_id = payments.payment_id
+left join reversals
+    on refunds.gateway_id = reversals.gateway_id and refunds.gateway_refund_id = reversals.gateway_refund_id
+where
+    reversals.gateway_refund_id is null
+    and coalesce(refunds.reason, '') <> 'expired_uncaptured_charge'
+    and coalesce(payments.is_captured, true)

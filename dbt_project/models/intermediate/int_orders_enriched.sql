@@ -1,0 +1,109 @@
+with product_lines as (
+    select
+        order_key,
+        sum(net_amount) as lines_amount,
+        sum(net_before_discount_amount) as lines_before_discount_amount
+    from {{ ref('stg_woocommerce__order_lines') }}
+    group by order_key
+),
+
+fee_lines as (
+    select
+        order_key,
+        sum(net_amount) as fees_amount
+    from {{ ref('stg_woocommerce__order_fee_lines') }}
+    group by order_key
+),
+
+tax_lines as (
+    select
+        order_key,
+        sum(line_tax_amount + shipping_tax_amount) as tax_lines_amount
+    from {{ ref('stg_woocommerce__order_tax_lines') }}
+    group by order_key
+),
+
+-- A store may take one payment method through one gateway only; with several the charge itself tells which.
+payment_methods as (
+    select
+        store_id,
+        payment_method,
+        min(gateway_id) as gateway_id
+    from {{ ref('stg_ops__gateway_stores') }}
+    group by store_id, payment_method
+),
+
+joined as (
+    select
+        orders.*,
+        stores.entity_code,
+        entities.base_currency_code,
+        entities.time_zone,
+        digits.exponent as currency_digits,
+        payment_methods.gateway_id,
+        cast(coalesce(product_lines.lines_amount, 0) as decimal(18, 4)) as lines_amount,
+        cast(coalesce(product_lines.lines_before_discount_amount, 0) as decimal(18, 4)) as lines_before_discount_amount,
+        cast(coalesce(fee_lines.fees_amount, 0) as decimal(18, 4)) as fees_amount,
+        cast(coalesce(tax_lines.tax_lines_amount, 0) as decimal(18, 4)) as tax_lines_amount
+    from {{ ref('stg_woocommerce__orders') }} as orders
+    inner join {{ ref('stg_ops__stores') }} as stores on orders.store_id = stores.store_id
+    inner join {{ ref('stg_ops__entities') }} as entities on stores.entity_code = entities.entity_code
+    left join {{ ref('stg_ops__currency_exponents') }} as digits
+        on orders.currency_code = digits.currency_code and digits.provider = 'iso'
+    left join payment_methods
+        on orders.store_id = payment_methods.store_id and orders.payment_method = payment_methods.payment_method
+    left join product_lines on orders.order_key = product_lines.order_key
+    left join fee_lines on orders.order_key = fee_lines.order_key
+    left join tax_lines on orders.order_key = tax_lines.order_key
+)
+
+select
+    order_key,
+    store_id,
+    entity_code,
+    base_currency_code,
+    time_zone,
+    order_id,
+    order_number,
+    store_order_key,
+    store_status,
+    currency_code,
+    currency_digits,
+    customer_id,
+    billing_email,
+    billing_country,
+    billing_state,
+    shipping_country,
+    shipping_state,
+    payment_method,
+    gateway_id,
+    transaction_id,
+    intent_id,
+    last_gateway_refund_id,
+    created_via,
+    total_amount,
+    lines_before_discount_amount,
+    lines_amount,
+    shipping_amount,
+    fees_amount,
+    tax_amount,
+    tax_lines_amount,
+    discount_amount,
+    store_status = 'trash' as is_trashed,
+    total_amount = lines_amount + shipping_amount + fees_amount + tax_amount
+    and tax_amount = tax_lines_amount as amounts_foot,
+    -- Money must have come through a gateway: the store holds the order for paid, it costs something, and its payment
+    -- method is one that a gateway serves. date_paid outlives a later cancellation, a lost dispute and a refund.
+    gateway_id is not null
+    and total_amount > 0
+    and store_status not in ('trash', 'checkout-draft', 'auto-draft')
+    and (paid_at is not null or store_status in ('processing', 'completed', 'refunded')) as is_payment_expected,
+    paid_at is not null or store_status in ('processing', 'completed', 'refunded') as is_paid_in_store,
+    created_at,
+    modified_at,
+    paid_at,
+    completed_at,
+    {{ local_date('created_at', 'time_zone') }} as accounting_date,
+    payload_sha256,
+    loaded_at
+from joined

@@ -1,0 +1,162 @@
+-- What was expected of every order and what came, in the order's currency.
+with payments as (
+    select
+        order_key,
+        min(case when is_matched then payment_key end) as payment_key,
+        min(case when is_matched then gateway_id end) as gateway_id,
+        min(case when is_matched then match_rule end) as match_rule,
+        min(case when is_matched then match_status end) as match_status,
+        min(case when is_matched then currency_code end) as payment_currency_code,
+        sum(case when is_matched then captured_amount else 0 end) as captured_amount,
+        max(case when is_matched then difference_amount end) as difference_amount,
+        min(case when is_matched then captured_at end) as captured_at,
+        count(case when match_status = 'duplicate' then 1 end) as duplicate_count,
+        sum(case when match_status = 'duplicate' then captured_amount - refunded_amount else 0 end) as duplicate_amount
+    from {{ ref('int_payments_correlated') }}
+    where order_key is not null
+    group by order_key
+),
+
+ambiguous as (
+    select
+        order_key,
+        {{ sorted_list('payment_key') }} as rival_payment_keys
+    from {{ ref('int_payment_pairs') }}
+    where verdict = 'ambiguous'
+    group by order_key
+),
+
+refunds as (
+    select
+        order_key,
+        sum(coalesce(store_refund_amount, 0)) as store_refunded_amount,
+        sum(case when is_payment_matched and not is_failed then coalesce(gateway_refund_amount, 0) else 0 end)
+            as refunded_amount
+    from {{ ref('int_refunds_joined') }}
+    where order_key is not null
+    group by order_key
+),
+
+disputes as (
+    select
+        payments.order_key,
+        sum(case when disputes.dispute_status in ('open', 'lost') then disputes.dispute_amount else 0 end)
+            as disputed_amount,
+        count(case when disputes.dispute_status = 'open' then 1 end) as open_count
+    from {{ ref('int_disputes_unioned') }} as disputes
+    inner join {{ ref('int_payments_correlated') }} as payments
+        on disputes.gateway_id = payments.gateway_id and disputes.payment_id = payments.payment_id
+    where payments.is_matched
+    group by payments.order_key
+),
+
+settled as (
+    select
+        lines.order_key,
+        count(*) as line_count,
+        count(case when settlements.settlement_status = 'reconciled' then 1 end) as settled_line_count
+    from {{ ref('int_settlement_lines_judged') }} as lines
+    left join {{ ref('int_settlements_footed') }} as settlements on lines.settlement_key = settlements.settlement_key
+    where lines.line_type = 'charge' and lines.is_matched
+    group by lines.order_key
+),
+
+-- The store's number is what the ERP's invoice quotes; one that two orders of an entity share is left out.
+invoices as (
+    select
+        orders.order_key,
+        sum(documents.document_amount) as invoiced_amount
+    from {{ ref('stg_erp__sales_invoices') }} as documents
+    inner join {{ ref('stg_ops__erps') }} as companies
+        on documents.erp_id = companies.erp_id and documents.company = companies.company
+    inner join (
+        select
+            entity_code,
+            order_number,
+            min(order_key) as order_key
+        from {{ ref('int_orders_enriched') }}
+        group by entity_code, order_number
+        having count(*) = 1
+    ) as orders on companies.entity_code = orders.entity_code and documents.order_number = orders.order_number
+    where documents.docstatus = 1
+    group by orders.order_key
+),
+
+joined as (
+    select
+        orders.*,
+        payments.payment_key,
+        coalesce(payments.gateway_id, orders.gateway_id) as paying_gateway_id,
+        payments.match_rule,
+        payments.match_status,
+        payments.payment_currency_code,
+        payments.difference_amount,
+        payments.captured_at,
+        coalesce(payments.captured_amount, 0) as captured_amount,
+        coalesce(payments.duplicate_count, 0) as duplicate_count,
+        coalesce(payments.duplicate_amount, 0) as duplicate_amount,
+        ambiguous.rival_payment_keys,
+        coalesce(refunds.store_refunded_amount, 0) as store_refunded_amount,
+        coalesce(refunds.refunded_amount, 0) as refunded_amount,
+        coalesce(disputes.disputed_amount, 0) as disputed_amount,
+        coalesce(disputes.open_count, 0) as open_dispute_count,
+        coalesce(settled.line_count, 0) > 0 and settled.line_count = settled.settled_line_count as is_settled,
+        invoices.invoiced_amount,
+        coalesce(orders.paid_at, orders.created_at)
+        > {{ add_days('clock.as_of', '-entities.settlement_grace_days') }} as is_recent
+    from {{ ref('int_orders_enriched') }} as orders
+    inner join {{ ref('stg_ops__entities') }} as entities on orders.entity_code = entities.entity_code
+    cross join {{ ref('stg_ops__clock') }} as clock
+    left join payments on orders.order_key = payments.order_key
+    left join ambiguous on orders.order_key = ambiguous.order_key
+    left join refunds on orders.order_key = refunds.order_key
+    left join disputes on orders.order_key = disputes.order_key
+    left join settled on orders.order_key = settled.order_key
+    left join invoices on orders.order_key = invoices.order_key
+)
+
+select
+    order_key,
+    store_id,
+    entity_code,
+    paying_gateway_id as gateway_id,
+    order_number,
+    store_status,
+    case
+        when payment_key is null and rival_payment_keys is not null then 'ambiguous'
+        when payment_key is null and not is_payment_expected then 'not_expected'
+        when payment_key is null and is_recent then 'timing'
+        when payment_key is null then 'payment_missing'
+        when match_status = 'timing' then 'timing'
+        when match_status = 'needs_review' then 'currency_mismatch'
+        when match_status in ('amount_diff', 'partial') then 'amount_mismatch'
+        when duplicate_amount > 0 then 'duplicate_payment'
+        when open_dispute_count > 0 then 'disputed'
+        when refunded_amount >= captured_amount then 'refunded'
+        when is_settled then 'settled'
+        else 'captured'
+    end as order_status,
+    payment_key,
+    match_rule,
+    match_status,
+    case when payment_key is null then rival_payment_keys end as rival_payment_keys,
+    currency_code,
+    payment_currency_code,
+    cast(case when is_payment_expected or payment_key is not null then total_amount else 0 end as decimal(18, 4))
+        as expected_amount,
+    cast(captured_amount as decimal(18, 4)) as captured_amount,
+    difference_amount,
+    cast(store_refunded_amount as decimal(18, 4)) as store_refunded_amount,
+    cast(refunded_amount as decimal(18, 4)) as refunded_amount,
+    cast(disputed_amount as decimal(18, 4)) as disputed_amount,
+    cast(duplicate_amount as decimal(18, 4)) as duplicate_amount,
+    cast(invoiced_amount as decimal(18, 4)) as invoiced_amount,
+    cast(case when is_settled then captured_amount else 0 end as decimal(18, 4)) as settled_amount,
+    is_payment_expected,
+    is_trashed,
+    amounts_foot,
+    total_amount,
+    created_at,
+    paid_at,
+    captured_at
+from joined

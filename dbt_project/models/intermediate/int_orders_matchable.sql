@@ -1,0 +1,21 @@
+{{ config(materialized='view') }}
+
+-- An order once for each gateway account that serves its store: the only ones whose charges may belong to it.
+select
+    orders.order_key,
+    gateway_stores.gateway_id,
+    orders.store_id,
+    orders.order_id,
+    orders.order_number,
+    orders.store_order_key,
+    orders.transaction_id,
+    orders.intent_id,
+    {{ normalised_url('stores.site_url') }} as normalised_site_url
+from {{ ref('int_orders_enriched') }} as orders
+inner join {{ ref('stg_ops__stores') }} as stores on orders.store_id = stores.store_id
+inner join (
+    select distinct
+        gateway_id,
+        store_id
+    from {{ ref('stg_ops__gateway_stores') }}
+) as gateway_stores on orders.store_id = gateway_stores.store_id

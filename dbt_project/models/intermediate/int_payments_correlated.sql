@@ -1,0 +1,96 @@
+-- One row per charge: the order it belongs to, by which rule, and how far the amounts agree.
+with decided as (
+    select
+        payment_key,
+        min(verdict) as verdict,
+        min(match_rule) as match_rule,
+        case when min(verdict) <> 'ambiguous' then min(order_key) end as order_key,
+        case when min(verdict) = 'ambiguous' then {{ sorted_list('order_key') }} end as rival_order_keys
+    from {{ ref('int_payment_pairs') }}
+    group by payment_key
+),
+
+-- Money that came and bounced later (a bank debit, for one).
+bounced as (
+    select distinct
+        gateway_id,
+        source_id as payment_id
+    from {{ ref('int_settlement_lines_unioned') }}
+    where source_category = 'charge_failure'
+),
+
+compared as (
+    select
+        payments.*,
+        decided.verdict,
+        decided.match_rule,
+        decided.order_key,
+        decided.rival_order_keys,
+        orders.store_id,
+        orders.currency_code as order_currency_code,
+        orders.total_amount as order_total_amount,
+        orders.is_paid_in_store or orders.is_trashed as is_paid_in_store,
+        bounced.payment_id is not null as is_bounced,
+        payments.captured_amount - {{ round_money('orders.total_amount', 'payments.currency_digits') }}
+            as difference_amount,
+        {{ minor_units('payments.tolerance_minor_units', 'payments.currency_digits') }} as tolerance_amount
+    from {{ ref('int_payments_prepared') }} as payments
+    left join decided on payments.payment_key = decided.payment_key
+    left join {{ ref('int_orders_enriched') }} as orders on decided.order_key = orders.order_key
+    left join bounced on payments.gateway_id = bounced.gateway_id and payments.payment_id = bounced.payment_id
+)
+
+select
+    payment_key,
+    gateway_id,
+    gateway_system,
+    entity_code,
+    store_id,
+    time_zone,
+    base_currency_code,
+    payment_id,
+    intent_id,
+    payment_status,
+    order_key,
+    match_rule,
+    case
+        when not is_payment then 'non_order'
+        when not is_live then 'test_data'
+        when verdict = 'ambiguous' then 'ambiguous'
+        when verdict = 'duplicate' then 'duplicate'
+        when verdict is null and is_recent then 'timing'
+        when verdict is null then 'missing_in_store'
+        when currency_code <> order_currency_code then 'needs_review'
+        when is_bounced then 'amount_diff'
+        -- The store still holds the order for unpaid: a late webhook at first, wrong later.
+        when not is_paid_in_store and is_recent then 'timing'
+        when not is_paid_in_store then 'amount_diff'
+        when difference_amount = 0 and captured_amount = order_total_amount then 'matched'
+        when abs(difference_amount) <= tolerance_amount then 'matched_tolerance'
+        when captured_amount < authorised_amount and difference_amount < 0 then 'partial'
+        else 'amount_diff'
+    end as match_status,
+    rival_order_keys,
+    currency_code,
+    currency_digits,
+    authorised_amount,
+    captured_amount,
+    refunded_amount,
+    order_currency_code,
+    order_total_amount,
+    case when verdict = 'matched' and currency_code = order_currency_code then difference_amount end as difference_amount,
+    failure_code,
+    payment_method_type,
+    card_brand,
+    card_country,
+    coalesce(verdict = 'matched', false) as is_matched,
+    is_live,
+    is_captured,
+    is_disputed,
+    is_payment,
+    is_bounced,
+    created_at,
+    captured_at,
+    accounting_date,
+    payload_sha256
+from compared

@@ -1,0 +1,17 @@
+-- Pass 2: the charge carries the store's random order key. A cloned site copies keys, so its address must agree.
+with {{ pass_input(1) }}
+
+candidates as (
+    select
+        payments.payment_key,
+        orders.order_key,
+        orders.taken_as
+    from open_payments as payments
+    inner join orders
+        on
+            payments.gateway_id = orders.gateway_id
+            and payments.store_order_key = orders.store_order_key
+            and coalesce(payments.normalised_site_url, orders.normalised_site_url) = orders.normalised_site_url
+),
+
+{{ pass_output('order_key') }}

@@ -1,0 +1,17 @@
+-- Pass 4: the merchant reference, without the gateway's prefix, is the order number.
+with {{ pass_input(3) }}
+
+candidates as (
+    select
+        payments.payment_key,
+        orders.order_key,
+        orders.taken_as
+    from open_payments as payments
+    inner join orders
+        on
+            payments.gateway_id = orders.gateway_id
+            and payments.unprefixed_reference = orders.order_number
+            and coalesce(payments.normalised_site_url, orders.normalised_site_url) = orders.normalised_site_url
+),
+
+{{ pass_output('merchant_reference') }}

@@ -1,0 +1,17 @@
+-- Pass 5: the free text says "Order <number>".
+with {{ pass_input(4) }}
+
+candidates as (
+    select
+        payments.payment_key,
+        orders.order_key,
+        orders.taken_as
+    from open_payments as payments
+    inner join orders
+        on
+            payments.gateway_id = orders.gateway_id
+            and payments.described_reference = orders.order_number
+            and coalesce(payments.normalised_site_url, orders.normalised_site_url) = orders.normalised_site_url
+),
+
+{{ pass_output('description') }}

@@ -1,0 +1,3 @@
+select
+    {{ utc_timestamp('as_of') }} as as_of
+from {{ source('ops', 'clock') }}

@@ -1,0 +1,5 @@
+select
+    provider,
+    currency_code,
+    exponent
+from {{ source('ops', 'currency_exponents') }}

@@ -1,0 +1,15 @@
+select
+    store_id || ':' || cast(order_id as varchar) || ':' || cast(id as varchar) as order_line_key,
+    store_id || ':' || cast(order_id as varchar) as order_key,
+    store_id,
+    order_id,
+    id as line_id,
+    name as line_name,
+    nullif(product_id, 0) as product_id,
+    nullif(variation_id, 0) as variation_id,
+    nullif(sku, '') as sku,
+    quantity,
+    cast(subtotal as decimal(18, 4)) as net_before_discount_amount,
+    cast(total as decimal(18, 4)) as net_amount,
+    cast(coalesce(total_tax, 0) as decimal(18, 4)) as tax_amount
+from {{ source('woocommerce', 'order_lines') }}

@@ -1,0 +1,372 @@
+"""``retail``: the command line. Each command checks its input, calls the part that does the work and shows the result.
+
+Exit codes: 0 all is well, 1 something failed or is wrong, 2 the command or the configuration cannot be used.
+"""
+
+import json
+import os
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from retail_assets.settings import Settings, SettingsError, json_schema, load_settings
+
+app = typer.Typer(
+    name="retail",
+    help="Order-to-cash for multi-brand WooCommerce retailers: load, correlate, reconcile, post.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+sandbox = typer.Typer(help="The simulated retailer: data with known truth, served like the real systems.", no_args_is_help=True)
+exceptions = typer.Typer(help="What does not agree: typed, owned, aged.", no_args_is_help=True)
+quarantine = typer.Typer(help="Records that broke their contract.", no_args_is_help=True)
+config = typer.Typer(help="The configuration.", no_args_is_help=True)
+app.add_typer(sandbox, name="sandbox")
+app.add_typer(exceptions, name="exceptions")
+app.add_typer(quarantine, name="quarantine")
+app.add_typer(config, name="config")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of a table.")]
+Entity = Annotated[str | None, typer.Option("--entity", "-e", help="Only this entity, for example US.")]
+
+Seed = Annotated[int | None, typer.Option(help="Seed: the same seed makes the same retailer; 7 if left out.")]
+Orders = Annotated[int | None, typer.Option(min=60, help="Orders over all stores; 450 if left out.")]
+Days = Annotated[int | None, typer.Option(min=28, help="Days of trading; 45 if left out.")]
+
+
+@app.callback()
+def main(
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="Take this for now, for example 2026-11-05T12:00:00Z (or RETAIL_AS_OF).")
+    ] = None,
+    home: Annotated[Path | None, typer.Option("--home", help="Folder of all state (or RETAIL_HOME); default .retail/.")] = None,
+    configuration: Annotated[
+        Path | None, typer.Option("--config", help="The configuration file (or RETAIL_CONFIG); default data/retail.yaml.")
+    ] = None,
+) -> None:
+    for name, value in (("RETAIL_AS_OF", as_of), ("RETAIL_HOME", home), ("RETAIL_CONFIG", configuration)):
+        if value is not None:
+            os.environ[name] = str(value)
+
+
+@app.command()
+def run(
+    load: Annotated[bool, typer.Option("--load/--no-load", help="Load the sources first, or rebuild from raw only.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Run the whole chain once: load, build, check, post."""
+    from retail_assets.commands.run import run_chain
+    from retail_assets.commands.summary import summarise
+
+    settings = _settings()
+    result = run_chain(settings, _progress(as_json), load=load)
+    if as_json:
+        _print_json({"failures": result.failures, "failed_checks": result.failed_checks, "posted": result.posted,
+                     "held": result.held, "seconds": result.seconds})  # fmt: skip
+    else:
+        summarise(settings, _console(), result)
+    raise typer.Exit(0 if result.ok else 1)
+
+
+@app.command()
+def summary(as_json: Json = False) -> None:
+    """Show the bridge from gross sales to cash, open exceptions and posted journals."""
+    from retail_assets.commands.summary import figures, summarise
+
+    settings = _settings()
+    _existing_warehouse(settings)
+    if as_json:
+        _print_json(figures(settings))
+    else:
+        summarise(settings, _console())
+
+
+@app.command()
+def plan(entity: Entity = None, as_json: Json = False) -> None:
+    """Show what would be posted: desired ledger minus what is posted, like a diff."""
+    from retail_assets.commands.ledger import plans, print_plan
+
+    settings = _settings()
+    _existing_warehouse(settings)
+    found = plans(settings, _entities(settings, entity))
+    if as_json:
+        _print_json({code: item.to_dict() for code, item in found.items()})
+    else:
+        for code, item in found.items():
+            print_plan(_console(), code, item)
+
+
+@app.command()
+def post(entity: Entity = None, as_json: Json = False) -> None:
+    """Post each entity's plan, if its gate checks have passed on the latest marts."""
+    from retail_assets.commands.run import post_entities
+
+    settings = _settings()
+    _existing_warehouse(settings)
+    result = post_entities(settings, _progress(as_json), _entities(settings, entity))
+    if as_json:
+        _print_json({"posted": result.posted, "held": result.held, "failures": result.failures})
+    raise typer.Exit(0 if result.ok else 1)
+
+
+@app.command()
+def trace(
+    identifier: Annotated[str, typer.Argument(help="Order number or key, payment, payout, bank reference or ERP document.")],
+    as_json: Json = False,
+) -> None:
+    """Follow one order, payment, payout, bank line or ERP document through the whole chain, down to the raw record."""
+    from retail_assets.commands.trace import print_trace, trace_of
+
+    settings = _settings()
+    _existing_warehouse(settings)
+    found = trace_of(settings, identifier)
+    if as_json:
+        _print_json(found)
+    else:
+        print_trace(_console(), identifier, found)
+    if not any(found.values()):
+        raise typer.Exit(1)
+
+
+@app.command()
+def verify(
+    erp: Annotated[bool, typer.Option("--erp/--no-erp", help="Also read every posted document back from the ERP.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Check the evidence chain, and that every posted document is at the ERP as it was meant."""
+    from retail_assets.commands.ledger import verify_all
+
+    problems, checked = verify_all(_settings(), with_erp=erp)
+    if as_json:
+        _print_json({"problems": problems, **checked})
+    else:
+        for problem in problems:
+            _console().print(f"[red]✗[/red] {problem}", highlight=False, markup=True)
+        counted = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in checked.items())
+        _console().print(f"{'[red]' if problems else '[green]'}{len(problems)} problems[/] in {counted}", highlight=False)
+    raise typer.Exit(1 if problems else 0)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Check the configuration, the stores and every connection, and say what to do about what is wrong."""
+    from retail_assets.commands.doctor import examine, print_findings
+
+    findings = list(examine(_settings()))
+    if as_json:
+        _print_json([finding.to_dict() for finding in findings])
+    else:
+        print_findings(_console(), findings)
+    raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+@app.command()
+def dev(
+    port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000,
+) -> None:
+    """Open the Dagster UI, with daemon, on this state; serves the simulated retailer too if it is the one configured."""
+    from retail_assets.commands.dev import develop
+
+    develop(_settings(), _console(), port)
+
+
+@exceptions.command("list")
+def exceptions_list(
+    exception_type: Annotated[str | None, typer.Option("--type", help="Only this type, for example order_missing.")] = None,
+    entity: Entity = None,
+    as_json: Json = False,
+) -> None:
+    """List the open exceptions, the largest amount at risk first."""
+    from retail_assets.commands.worklists import exception_rows, print_exceptions
+
+    settings = _settings()
+    _existing_warehouse(settings)
+    rows = exception_rows(settings, exception_type=exception_type, entity_code=entity)
+    _print_json(rows) if as_json else print_exceptions(_console(), rows)
+
+
+@exceptions.command("show")
+def exceptions_show(identifier: Annotated[str, typer.Argument(help="exception_id, as listed.")], as_json: Json = False) -> None:
+    """Show one exception with its evidence and what to do."""
+    from retail_assets.commands.worklists import exception_rows, print_exception
+
+    settings = _settings()
+    _existing_warehouse(settings)
+    rows = [row for row in exception_rows(settings) if row["exception_id"] == identifier]
+    if not rows:
+        _fail(f"there is no exception {identifier!r}; list them with: retail exceptions list", code=1)
+    _print_json(rows[0]) if as_json else print_exception(_console(), rows[0])
+
+
+@quarantine.command("list")
+def quarantine_list(
+    everything: Annotated[bool, typer.Option("--all", help="Also those of which a good version has arrived.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List the records in quarantine: source, record, field, value and what is wrong."""
+    from retail_assets.commands.worklists import print_quarantine, quarantine_rows
+
+    rows = quarantine_rows(_settings(), open_only=not everything)
+    _print_json(rows) if as_json else print_quarantine(_console(), rows)
+
+
+@quarantine.command("show")
+def quarantine_show(identifier: Annotated[str, typer.Argument(help="quarantine_id, as listed.")]) -> None:
+    """Print a quarantined record exactly as it was received."""
+    from retail_assets.ops import quarantine as store
+    from retail_assets.ops.store import open_store
+
+    with closing(_Disposing(open_store(_settings().operations_url))) as operations:
+        try:
+            payload = store.payload(operations.engine, identifier)
+        except KeyError:
+            _fail(f"there is no quarantined record {identifier!r}; list them with: retail quarantine list", code=1)
+        sys.stdout.buffer.write(payload + b"\n")
+
+
+@config.command("schema")
+def config_schema() -> None:
+    """Print the JSON schema of retail.yaml."""
+    _print_json(json_schema())
+
+
+@config.command("check")
+def config_check() -> None:
+    """Check retail.yaml without connecting anywhere."""
+    settings = _settings()
+    found = settings.configuration
+    _console().print(
+        f"[green]✓[/green] {settings.config_path}: {len(found.entities)} entities, {len(found.stores)} stores, "
+        f"{len(found.gateways)} gateways, {len(found.banks)} banks, {len(found.erps)} ERPs",
+        highlight=False,
+    )
+
+
+@sandbox.command("demo")
+def sandbox_demo(
+    seed: Seed = None,
+    orders: Orders = None,
+    days: Days = None,
+) -> None:
+    """Generate and serve the simulated retailer, run the whole chain on it and print the summary."""
+    from retail_assets.commands.demo import AnotherWorldError, demonstrate
+
+    try:
+        agrees = demonstrate(_settings, _console(), seed=seed, orders=orders, days=days)
+    except AnotherWorldError as error:
+        _fail(str(error))
+    raise typer.Exit(0 if agrees else 1)
+
+
+@sandbox.command("generate")
+def sandbox_generate(
+    seed: Seed = None,
+    orders: Orders = None,
+    days: Days = None,
+) -> None:
+    """Make the simulated retailer: its systems' data, its bank statements and the truth about them."""
+    from retail_assets.commands.demo import AnotherWorldError, generate_world
+
+    try:
+        generate_world(_settings(), _console(), seed=seed, orders=orders, days=days)
+    except AnotherWorldError as error:
+        _fail(str(error))
+
+
+@sandbox.command("serve")
+def sandbox_serve(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 for any free one.")] = 8760,
+    exit_with_parent: Annotated[bool, typer.Option(hidden=True)] = False,
+) -> None:
+    """Serve the simulated stores, gateways and ERP over HTTP on this machine."""
+    from retail_assets.commands.demo import serve_world
+
+    serve_world(_settings(), port=port, exit_with_parent=exit_with_parent)
+
+
+@sandbox.command("score")
+def sandbox_score(as_json: Json = False) -> None:
+    """Compare the marts with the truth: links, exceptions, payouts, journals and balances."""
+    from retail_assets.sandbox.score import score
+
+    settings = _settings()
+    _existing_warehouse(settings)
+    found = score(settings.home)
+    if as_json:
+        _print_json(found.to_dict())
+    else:
+        _console().print(found.table())
+    raise typer.Exit(0 if found.ok else 1)
+
+
+@sandbox.command("break")
+def sandbox_break(
+    what: Annotated[str, typer.Argument(help="bank-file or order.")],
+    where: Annotated[str, typer.Argument(help="A bank id for bank-file, a store id for order.")],
+) -> None:
+    """Spoil the simulated retailer's data, to see what the chain makes of it: a corrupt bank file, an impossible order."""
+    from retail_assets.sandbox import server
+
+    settings = _settings()
+    spoil = {"bank-file": server.corrupt_bank_file, "order": server.impossible_order}.get(what)
+    if spoil is None:
+        _fail(f"{what!r} cannot be spoiled: use bank-file or order")
+    _console().print(str(spoil(settings.home, where)), highlight=False)
+
+
+class _Disposing:
+    """An engine with a close()."""
+
+    def __init__(self, engine: Any) -> None:
+        self.engine = engine
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def _console() -> Console:
+    return Console()
+
+
+def _progress(as_json: bool) -> Console:
+    """Progress goes to standard error when standard output is to be read by a script."""
+    return Console(stderr=as_json)
+
+
+def _settings() -> Settings:
+    try:
+        return load_settings()
+    except SettingsError as error:
+        _fail(str(error))
+
+
+def _existing_warehouse(settings: Settings) -> None:
+    if not settings.warehouse_path.is_file():
+        _fail(f"there is no warehouse at {settings.warehouse_path} yet: start with `retail run`, or `make demo`", code=1)
+
+
+def _entities(settings: Settings, entity: str | None) -> list[str]:
+    known = [item.code for item in settings.configuration.entities]
+    if entity is None:
+        return known
+    if entity not in known:
+        _fail(f"--entity {entity!r} does not exist; known are {', '.join(known)}")
+    return [entity]
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=2, default=str, ensure_ascii=False))
+
+
+def _fail(message: str, code: int = 2) -> Any:
+    typer.echo(message, err=True)
+    raise typer.Exit(code)
+
+
+if __name__ == "__main__":
+    app()

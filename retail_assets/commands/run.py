@@ -1,0 +1,176 @@
+"""``retail run``: the whole chain once, in this process: load, build, check, post.
+
+It starts the very jobs and asks the very sensors that the daemon does, so what is seen here is what happens there.
+"""
+
+import io
+import logging
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import dagster as dg
+from rich.console import Console
+
+from retail_assets import keys
+from retail_assets.commands.home import environment, prepare_home
+from retail_assets.definitions import build_definitions
+from retail_assets.defs.export.sensors import request_export
+from retail_assets.defs.ingest.instances import source_instances
+from retail_assets.settings import Settings
+
+_QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+_DBT_STEP: Final = re.compile(r"(\d+) of (\d+) (?:START|OK|PASS|WARN|FAIL|ERROR|SKIP)")
+
+
+@dataclass
+class ChainResult:
+    """What a run of the chain did: failures by step, and per entity what was posted, or why nothing was."""
+
+    failures: dict[str, str] = field(default_factory=dict)
+    failed_checks: list[str] = field(default_factory=list)
+    posted: dict[str, dict[str, Any]] = field(default_factory=dict)
+    held: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        return not self.failures and not self.failed_checks
+
+
+def run_chain(settings: Settings, console: Console, *, load: bool = True) -> ChainResult:
+    """Load every source, build every model, evaluate every check and post every entity that its gate lets through.
+
+    A source that fails is reported and the chain goes on with what the warehouse holds of it.
+
+    Args:
+        load: False leaves the sources alone and rebuilds from raw.
+    """
+    prepare_home(settings)
+    os.environ.update(environment(settings))
+    result = ChainResult()
+    with _phase(console, result, "Preparing the models"):
+        definitions = build_definitions(settings)
+    with dg.DagsterInstance.get() as instance:
+        if load:
+            with _phase(console, result, f"Loading {len(list(source_instances(settings)))} sources"):
+                _execute(definitions, instance, keys.INGEST_JOB, console, result)
+        with _phase(console, result, "Building and checking the marts"):
+            _execute(definitions, instance, keys.BUILD_JOB, console, result)
+        with _phase(console, result, "Posting to the ERP"):
+            for entity in settings.configuration.entities:
+                _post(definitions, instance, entity.code, console, result)
+    return result
+
+
+def _post(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, entity: str, console: Console, result: ChainResult
+) -> None:
+    job_name = keys.export_job_name(entity)
+    request = request_export(instance, entity, job_name)
+    if isinstance(request, dg.SkipReason):
+        result.held[entity] = str(request.skip_message)
+        console.print(f"    {entity}: {request.skip_message}", highlight=False)
+        return
+    tags = {**(request.tags or {}), "dagster/run_key": request.run_key or ""}
+    done = _execute(definitions, instance, job_name, console, result, tags)
+    for event in done.get_asset_materialization_events():
+        metadata = event.materialization.metadata
+        result.posted[entity] = {
+            name: metadata[name].value for name in ("posted", "already_posted", "reversed", "held", "failed") if name in metadata
+        }
+
+
+def _execute(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    job_name: str,
+    console: Console,
+    result: ChainResult,
+    tags: dict[str, str] | None = None,
+) -> dg.ExecuteInProcessResult:
+    job = definitions.resolve_job_def(job_name)
+    with redirect_stdout(_DbtProgress(console)), _quiet_loggers():
+        done = job.execute_in_process(instance=instance, run_config=_QUIET, tags=tags, raise_on_error=False)
+    for event in done.all_events:
+        if event.is_step_failure and event.step_key:
+            reason = _reason(event.step_failure_data.error)
+            result.failures[event.step_key] = reason
+            console.print(f"    [red]✗[/red] {event.step_key}: {reason}", highlight=False)
+        elif event.is_step_success and event.step_key and job_name == keys.INGEST_JOB:
+            console.print(f"    [green]✓[/green] {_loaded(done, event.step_key)}", highlight=False)
+    for check in done.get_asset_check_evaluations():
+        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR:
+            result.failed_checks.append(check.check_name)
+            console.print(
+                f"    [red]✗[/red] check {check.check_name} on {check.asset_key.to_user_string()}: {check.description}",
+                highlight=False,
+            )
+    return done
+
+
+def _loaded(done: dg.ExecuteInProcessResult, step: str) -> str:
+    counts = []
+    for event in done.asset_materializations_for_node(step):
+        metadata = event.metadata
+        name = event.asset_key.path[-1]
+        received, quarantined = metadata["received"].value, metadata["quarantined"].value
+        counts.append(f"{received} {name}" + (f" ({quarantined} quarantined)" if quarantined else ""))
+    return f"{step.removeprefix('load_')}: {', '.join(counts)}"
+
+
+def _reason(error: Any) -> str:
+    """The innermost cause in one line: the frameworks wrap it several times."""
+    while error.cause is not None:
+        error = error.cause
+    return " ".join(error.message.split())
+
+
+@contextmanager
+def _phase(console: Console, result: ChainResult, title: str) -> Iterator[None]:
+    console.print(f"[bold]{title}[/bold] …", highlight=False)
+    started = time.monotonic()
+    yield
+    result.seconds[title] = time.monotonic() - started
+    console.print(f"    [dim]{result.seconds[title]:.1f} s[/dim]", highlight=False)
+
+
+@contextmanager
+def _quiet_loggers() -> Iterator[None]:
+    """Dagster and dlt log every step; here their events are shown instead, and the logs stay in the UI."""
+    names = ("dlt", "dagster")
+    before = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
+
+
+class _DbtProgress(io.TextIOBase):
+    """Stands in for standard output while dbt writes to it, and turns its lines into progress."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._status = console.status("") if console.is_terminal else None
+        self._started = False
+
+    def write(self, text: str, /) -> int:
+        found = _DBT_STEP.search(text)
+        if found and self._status:
+            if not self._started:
+                self._status.start()
+                self._started = True
+            self._status.update(f"dbt: {found[1]} of {found[2]} models and tests")
+            if found[1] == found[2]:
+                self._status.stop()
+        return len(text)
+
+    def writable(self) -> bool:
+        return True

@@ -1,0 +1,85 @@
+"""``retail exceptions`` and ``retail quarantine``: what waits for somebody."""
+
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+
+from retail_assets.commands.warehouse import rows
+from retail_assets.ops import quarantine
+from retail_assets.ops.store import open_store
+from retail_assets.settings import Settings
+
+
+def exception_rows(
+    settings: Settings, *, exception_type: str | None = None, entity_code: str | None = None
+) -> list[dict[str, Any]]:
+    """Open exceptions, the largest amount at risk first."""
+    return rows(
+        settings,
+        """
+        select *
+        from marts.rec_exceptions
+        where
+            status = 'open'
+            and ($type is null or exception_type = $type)
+            and ($entity is null or entity_code = $entity)
+        order by amount_at_risk desc nulls last, exception_id
+        """,
+        {"type": exception_type, "entity": entity_code},
+    )
+
+
+def print_exceptions(console: Console, found: list[dict[str, Any]]) -> None:
+    """One line each."""
+    table = Table("exception", "entity", "at risk", "severity", "owner", "due", title=f"{len(found)} open exceptions")
+    for row in found:
+        table.add_row(
+            row["exception_id"],
+            row["entity_code"],
+            f"{row['amount_at_risk']:,.2f} {row['currency_code']}" if row["amount_at_risk"] is not None else "",
+            row["severity"],
+            row["owner"],
+            f"{row['due_at']:%Y-%m-%d}" if row["due_at"] else "",
+        )
+    console.print(table)
+
+
+def print_exception(console: Console, row: dict[str, Any]) -> None:
+    """All of it, the evidence readable."""
+    evidence = json.loads(row["evidence"]) if row["evidence"] else {}
+    facts = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in row.items():
+        if name not in ("evidence", "suggested_action") and value is not None:
+            facts.add_row(f"[dim]{name}[/dim]", str(value))
+    for name, value in evidence.items():
+        facts.add_row(f"[dim]evidence: {name}[/dim]", str(value))
+    console.print(facts)
+    console.print(Panel(row["suggested_action"] or "", title="what to do", title_align="left"))
+
+
+def quarantine_rows(settings: Settings, *, open_only: bool) -> list[dict[str, Any]]:
+    """Quarantined records, oldest first."""
+    engine = open_store(settings.operations_url)
+    try:
+        return list(quarantine.rows(engine, status="open" if open_only else None))
+    finally:
+        engine.dispose()
+
+
+def print_quarantine(console: Console, found: list[dict[str, Any]]) -> None:
+    """One line each: where it came from, which field, what is wrong."""
+    table = Table("id", "source", "record", "field", "value", "what is wrong", "origin", title=f"{len(found)} in quarantine")
+    for row in found:
+        table.add_row(
+            row["quarantine_id"][:12],
+            f"{row['instance_id']} {row['table_name']}",
+            row["record_key"] or "",
+            row["field"] or "",
+            row["value"] or "",
+            row["reason"],
+            row["origin"],
+        )
+    console.print(table)

@@ -1,0 +1,29 @@
+"""The one Definitions object of the code location: merges, nothing else."""
+
+import dagster as dg
+
+from retail_assets.defs.checks import check_definitions
+from retail_assets.defs.export import export_definitions
+from retail_assets.defs.ingest import ingest_definitions
+from retail_assets.defs.jobs import job_definitions
+from retail_assets.defs.transform import transform_definitions
+from retail_assets.settings import Settings, load_settings
+
+
+def build_definitions(settings: Settings) -> dg.Definitions:
+    """Every asset, check, job and sensor of the configured retailer."""
+    return dg.Definitions.merge(
+        ingest_definitions(settings),
+        transform_definitions(settings),
+        check_definitions(settings),
+        export_definitions(settings),
+        job_definitions(settings),
+        # One process: DuckDB takes one writer, and a step of its own would cost its imports each time.
+        dg.Definitions(executor=dg.in_process_executor),
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What ``workspace.yaml`` loads."""
+    return build_definitions(load_settings())

@@ -1,0 +1,1 @@
+def export_definitions(settings): raise RuntimeError

@@ -1,0 +1,54 @@
+"""The gate sensor: post an entity once its checks have passed on the latest marts."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import dagster as dg
+
+from retail_assets import keys
+from retail_assets.defs.checks.gate import gate_state
+
+#: A failed export is tried again by the sensor this often; posting is idempotent, so that is safe.
+MAX_ATTEMPTS: Final = 3
+_INTERVAL_SECONDS: Final = 30
+
+
+def gate_sensor(entity_code: str, job_name: str) -> dg.SensorDefinition:
+    """A sensor that requests one export run for each set of materializations that passed all gate checks."""
+
+    @dg.sensor(
+        name=keys.gate_sensor_name(entity_code),
+        job_name=job_name,
+        minimum_interval_seconds=_INTERVAL_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=(
+            f"Posts the journals of {entity_code} once every gate check has passed on the latest marts; "
+            "a check that is missing, failed or stale holds them."
+        ),
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        yield request_export(context.instance, entity_code, job_name)
+
+    return sensor
+
+
+def request_export(instance: dg.DagsterInstance, entity_code: str, job_name: str) -> dg.RunRequest | dg.SkipReason:
+    """The run that posts what the gate has let through, or why there is none.
+
+    One batch is requested once. A batch whose runs all failed is requested again, under a key of its own since Dagster
+    never starts a second run for a key, at most ``MAX_ATTEMPTS`` times.
+    """
+    state = gate_state(instance, entity_code)
+    if state.batch_id is None:
+        return dg.SkipReason(f"{entity_code} is held: {state.reason}")
+    runs = instance.get_runs(dg.RunsFilter(job_name=job_name, tags={keys.BATCH_TAG: state.batch_id}))
+    if any(run.status != dg.DagsterRunStatus.FAILURE for run in runs):
+        return dg.SkipReason(f"{entity_code}: batch {state.batch_id} was posted or is being posted")
+    if len(runs) >= MAX_ATTEMPTS:
+        return dg.SkipReason(
+            f"{entity_code}: batch {state.batch_id} failed {len(runs)} times; mend the cause and start {job_name} by hand"
+        )
+    return dg.RunRequest(
+        run_key=f"{entity_code}-{state.batch_id}-{len(runs) + 1}",
+        tags={keys.BATCH_TAG: state.batch_id, keys.ENTITY_TAG: entity_code},
+    )

@@ -1,0 +1,115 @@
+"""Raw assets, made by dlt."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from typing import Any
+
+import dagster as dg
+import dlt
+import duckdb
+from dagster_dlt import DagsterDltResource, DagsterDltTranslator, dlt_assets
+from dagster_dlt.translator import DltResourceTranslatorData
+
+from retail_assets import keys
+from retail_assets.contracts import Table, table
+from retail_assets.defs.ingest.instances import SourceInstance, source_instances
+from retail_assets.settings import Settings
+from retail_assets.sources.intake import Counts, Intake
+from retail_assets.sources.warehouse import create_raw_tables, pipeline_for
+
+
+class RawTranslator(DagsterDltTranslator):
+    """Keys ``raw_<system>/<instance>/<table>``, one group per instance, description and owner from the contract."""
+
+    def __init__(self, instance: SourceInstance) -> None:
+        self._instance = instance
+
+    def get_asset_spec(self, data: DltResourceTranslatorData) -> dg.AssetSpec:
+        """The spec of one resource of the instance; it has no upstream assets."""
+        contract = table(self._instance.system, data.resource.name)
+        return dg.AssetSpec(
+            key=keys.raw_asset_path(self._instance.system, self._instance.instance, contract.name),
+            description=f"{contract.description} From {self._instance.title}, as sent.",
+            group_name=keys.source_group(self._instance.instance),
+            owners=[contract.owner],
+            kinds={"dlt", self._instance.system, "duckdb"},
+            tags={"layer": "raw", "system": self._instance.system, "instance": self._instance.instance},
+            metadata={"dagster/table_name": f"warehouse.{contract.schema}.{contract.name}"},
+        )
+
+
+def ingest_definitions(settings: Settings) -> dg.Definitions:
+    """Raw assets of every configured instance."""
+    return dg.Definitions(
+        assets=[_raw_assets(settings, instance) for instance in source_instances(settings)],
+        resources={"dlt": DagsterDltResource()},
+    )
+
+
+def _raw_assets(settings: Settings, instance: SourceInstance) -> dg.AssetsDefinition:
+    def pipeline() -> dlt.Pipeline:
+        return pipeline_for(
+            instance.system, instance.instance, warehouse=settings.warehouse_path, state=settings.dlt_path
+        )
+
+    @dlt_assets(
+        # Only names the resources: nothing is read, and the operations store not opened, before a run.
+        dlt_source=instance.build(instance.intake(settings)),
+        dlt_pipeline=pipeline(),
+        name=f"load_{instance.instance}",
+        dagster_dlt_translator=RawTranslator(instance),
+        pool=keys.WAREHOUSE_POOL,
+    )
+    def load(context: dg.AssetExecutionContext, dlt: DagsterDltResource) -> Iterator[Any]:
+        create_raw_tables(settings.warehouse_path)
+        with closing(instance.intake(settings)) as intake:
+            results = list(
+                dlt.run(
+                    context=context,
+                    dlt_source=instance.build(intake),
+                    dlt_pipeline=pipeline(),
+                    loader_file_format="parquet",
+                )
+            )
+            intake.log(context.run_id)
+            rows = _row_counts(settings, instance, results)
+            for result in results:
+                yield _with_counts(context, result, intake, rows)
+
+    return load
+
+
+def _with_counts(
+    context: dg.AssetExecutionContext, result: dg.MaterializeResult, intake: Intake, rows: Mapping[str, int]
+) -> dg.MaterializeResult:
+    name = dg.AssetKey.from_coercible(result.asset_key).path[-1]  # pyright: ignore[reportArgumentType]
+    counts = intake.counts.get(name, Counts())
+    for note in counts.notes:
+        context.log.warning(f"{intake.instance} {name}: {note}")
+    if counts.quarantined:
+        context.log.warning(
+            f"{intake.instance} {name}: {counts.quarantined} of {counts.received} records broke their contract and are "
+            "in quarantine; see them with: retail quarantine list"
+        )
+    return result._replace(
+        metadata={
+            "dagster/row_count": rows[name],
+            "received": counts.received,
+            "loaded": counts.loaded,
+            "quarantined": counts.quarantined,
+            **({"notes": dg.MetadataValue.md("\n".join(counts.notes))} if counts.notes else {}),
+        }
+    )
+
+
+def _row_counts(settings: Settings, instance: SourceInstance, results: list[dg.MaterializeResult]) -> dict[str, int]:
+    """Rows that each raw table holds of this instance."""
+    counts = {}
+    with duckdb.connect(str(settings.warehouse_path)) as connection:
+        for result in results:
+            name = dg.AssetKey.from_coercible(result.asset_key).path[-1]  # pyright: ignore[reportArgumentType]
+            contract: Table = table(instance.system, name)
+            query = f'select count(*) from "{contract.schema}"."{name}" where "{contract.instance_column}" = ?'  # noqa: S608
+            row = connection.execute(query, [instance.instance]).fetchone()
+            counts[name] = row[0] if row else 0
+    return counts

@@ -1,0 +1,158 @@
+"""dbt models as assets, with dbt's data tests as asset checks."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+import duckdb
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
+
+from retail_assets import keys
+from retail_assets.contracts import table
+from retail_assets.defs.ingest.instances import SourceInstance, source_instances
+from retail_assets.defs.transform.manifest import dbt_environment, dbt_executable, manifest_path
+from retail_assets.ops.store import open_store
+from retail_assets.settings import Settings
+from retail_assets.sources.ops import ops_source
+from retail_assets.sources.warehouse import create_raw_tables, load, pipeline_for
+
+
+class ModelTranslator(DagsterDbtTranslator):
+    """Keys ``<schema>/<model>``, groups by mart, and lineage from each source instance's own raw assets."""
+
+    def __init__(self, instances: Sequence[SourceInstance]) -> None:
+        super().__init__(DagsterDbtTranslatorSettings(enable_source_tests_as_checks=False))
+        self._instances = instances
+
+    def get_asset_spec(
+        self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
+    ) -> dg.AssetSpec:
+        """The spec of one model, seed or source table."""
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        properties = self.get_resource_props(manifest, unique_id)
+        if properties["resource_type"] == "source":
+            return spec
+        return spec.replace_attributes(
+            key=_key(properties),
+            deps=self._dependencies(manifest, properties, spec.deps),
+            group_name=_group(properties),
+            kinds={"dbt", "duckdb"} if properties["resource_type"] == "model" else {"dbt", "csv"},
+            tags={"layer": _key(properties)[0]},
+        )
+
+    def _dependencies(
+        self, manifest: Mapping[str, Any], properties: Mapping[str, Any], deps: Iterator[dg.AssetDep] | Any
+    ) -> list[dg.AssetDep | dg.AssetKey]:
+        """dbt knows one raw table; here it comes from one asset for each instance that fills it."""
+        upstream: list[dg.AssetDep | dg.AssetKey] = []
+        for unique_id in properties.get("depends_on", {}).get("nodes", []):
+            if unique_id.startswith("source."):
+                source = manifest["sources"][unique_id]
+                upstream.extend(self._raw_assets(source["schema"].removeprefix("raw_"), source["name"]))
+            elif unique_id in manifest["nodes"]:
+                upstream.append(dg.AssetKey(_key(manifest["nodes"][unique_id])))
+        return list(dict.fromkeys(upstream))
+
+    def _raw_assets(self, system: str, name: str) -> Iterator[dg.AssetKey]:
+        contract = table(system, name)
+        if system == "ops":
+            yield dg.AssetKey(OPS_ASSET)
+        for instance in self._instances:
+            if instance.system == system:
+                yield dg.AssetKey(keys.raw_asset_path(system, instance.instance, contract.resource))
+
+
+OPS_ASSET = keys.raw_asset_path("ops", "operations", "records")
+
+
+def transform_definitions(settings: Settings) -> dg.Definitions:
+    """The dbt models as assets and the asset that hands our own records to them."""
+    instances = list(source_instances(settings))
+    manifest = manifest_path(settings)
+    project = DbtProject(
+        project_dir=settings.dbt_project_path, target_path=settings.dbt_target_path, profiles_dir=settings.dbt_project_path
+    )
+
+    @dg.asset(
+        key=OPS_ASSET,
+        group_name=keys.source_group("operations"),
+        description="Configuration, clock, quarantine, load log and postings, as the models read them.",
+        owners=["team:platform"],
+        kinds={"dlt", "duckdb"},
+        tags={"layer": "raw", "system": "ops", "instance": "operations"},
+        pool=keys.WAREHOUSE_POOL,
+    )
+    def operations_records() -> dg.MaterializeResult:
+        create_raw_tables(settings.warehouse_path)
+        operations = open_store(settings.operations_url)
+        try:
+            pipeline = pipeline_for(
+                "ops", "operations", warehouse=settings.warehouse_path, state=settings.dlt_path
+            )
+            load(ops_source(settings, operations), pipeline)
+        finally:
+            operations.dispose()
+        rows = pipeline.last_trace.last_normalize_info.row_counts
+        return dg.MaterializeResult(
+            metadata={"dagster/row_count": sum(count for name, count in rows.items() if not name.startswith("_dlt"))}
+        )
+
+    @dbt_assets(
+        manifest=manifest,
+        project=project,
+        name="dbt_models",
+        dagster_dbt_translator=ModelTranslator(instances),
+        pool=keys.WAREHOUSE_POOL,
+    )
+    def dbt_models(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
+        # Unit tests check the rules, not the data: they run in the test suite.
+        arguments = ["build", "--exclude-resource-type", "unit_test"]
+        # The counts need the warehouse, which is dbt's until it is done; so its events are kept until then.
+        invocation = dbt.cli(arguments, context=context, target_path=settings.dbt_target_path / "run", raise_on_error=False)
+        events = list(invocation.stream())
+        rows = _row_counts(settings)
+        for event in events:
+            yield _with_row_count(event, rows)
+        if error := invocation.get_error():
+            raise error
+
+    os.environ.update(dbt_environment(settings))
+    return dg.Definitions(
+        assets=[operations_records, dbt_models],
+        resources={
+            "dbt": DbtCliResource(
+                project_dir=project,
+                profiles_dir=str(settings.dbt_project_path),
+                dbt_executable=dbt_executable(),
+            )
+        },
+    )
+
+
+def _key(properties: Mapping[str, Any]) -> list[str]:
+    return [properties["schema"], properties["name"]]
+
+
+def _group(properties: Mapping[str, Any]) -> str:
+    """Folder path below models/, joined: marts_settlement, staging_stripe, intermediate."""
+    if properties["resource_type"] == "seed":
+        return "seeds"
+    return "_".join(properties["fqn"][1:-1])
+
+
+def _row_counts(settings: Settings) -> dict[tuple[str, str], int]:
+    """Rows of every table dbt makes, by (schema, name); views are not counted."""
+    query = "select schema_name, table_name, estimated_size from duckdb_tables() where schema_name not like 'raw%'"
+    with duckdb.connect(str(settings.warehouse_path)) as connection:
+        found = connection.execute(query).fetchall()
+        return {
+            (schema, name): connection.execute(f'select count(*) from "{schema}"."{name}"').fetchall()[0][0]  # noqa: S608
+            for schema, name, _ in found
+        }
+
+
+def _with_row_count(event: Any, rows: Mapping[tuple[str, str], int]) -> Any:
+    if not isinstance(event, (dg.MaterializeResult, dg.Output, dg.AssetMaterialization)):
+        return event
+    return event

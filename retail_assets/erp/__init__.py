@@ -1,0 +1,1 @@
+"""Posters: one protocol, one module for each ERP."""

@@ -1,0 +1,136 @@
+"""What accounting asks of an ERP: post a journal entry once, find it again, read it back."""
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Literal, Protocol
+
+DocumentState = Literal["draft", "posted", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class JournalLine:
+    """One line of an entry to be posted.
+
+    ``debit`` and ``credit`` are in ``currency_code``, ``base_debit`` and ``base_credit`` in the currency of the books,
+    all in major units and never negative; one side is zero. ``exchange_rate`` is base units for one unit of
+    ``currency_code``. A rounding line has base amounts only.
+    """
+
+    account_code: str
+    debit: Decimal
+    credit: Decimal
+    currency_code: str
+    base_debit: Decimal
+    base_credit: Decimal
+    exchange_rate: Decimal
+    memo: str
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """An entry to be posted into the books of one company, under a key that no other entry of the ERP has."""
+
+    key: str
+    entity_code: str
+    company: str
+    posting_date: date
+    base_currency_code: str
+    memo: str
+    lines: tuple[JournalLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PostedLine:
+    """A line as the ERP holds it: ``debit`` and ``credit`` are in ``currency_code``, the currency of the account."""
+
+    account_code: str
+    debit: Decimal
+    credit: Decimal
+    currency_code: str
+    base_debit: Decimal
+    base_credit: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class PostedDocument:
+    """A document as the ERP holds it; ``key`` is None where it has none of ours."""
+
+    document: str
+    key: str | None
+    company: str
+    posting_date: date
+    state: DocumentState
+    lines: tuple[PostedLine, ...]
+
+
+class ErpError(Exception):
+    """Something went wrong between us and the ERP."""
+
+
+class RejectedByErp(ErpError):
+    """The ERP refused the document for good and kept nothing of it; sending it again unchanged is of no use.
+
+    Attributes:
+        code: the kind of refusal, in the ERP's own terms.
+        message: the ERP's reason, in words.
+        advice: what to do about it.
+    """
+
+    def __init__(self, code: str, message: str, advice: str) -> None:
+        super().__init__(f"{message} ({code}). {advice}")
+        self.code = code
+        self.message = message
+        self.advice = advice
+
+
+class KeyAlreadyUsed(RejectedByErp):
+    """A document with this key exists already: find it by its key and compare."""
+
+
+class OutcomeUnknown(ErpError):
+    """The request may or may not have been carried out: look the key up before anything else."""
+
+
+class ErpUnavailable(ErpError):
+    """The ERP did nothing: it cannot be reached, is overloaded, or refuses the login.
+
+    ``retry_after`` is how many seconds it asked to be left alone, if it said so.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Poster(Protocol):
+    """A connection to one ERP. Every method may raise ``ErpUnavailable``."""
+
+    def check(self) -> list[str]:
+        """What stands in the way of posting exactly once, in words; empty when nothing does."""
+        ...
+
+    def look_up(self, key: str) -> str | None:
+        """The document that holds ``key``, in whatever state it is; None if there is none."""
+        ...
+
+    def post(self, entry: JournalEntry) -> str:
+        """Create and submit the entry in one step and return the document's number.
+
+        Raises:
+            RejectedByErp: it was refused and nothing was kept (``KeyAlreadyUsed`` if the key was taken).
+            OutcomeUnknown: no usable answer came back.
+        """
+        ...
+
+    def read_back(self, document: str) -> PostedDocument | None:
+        """The document as the ERP holds it now; None if it is gone."""
+        ...
+
+    def document_url(self, document: str) -> str:
+        """Where a person can look at the document."""
+        ...
+
+    def close(self) -> None:
+        """Give the connection back."""
+        ...

@@ -1,0 +1,173 @@
+"""The one HTTP client of sources and posters: retries, rate limits, and credentials that stay with their host."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+from requests.exceptions import ChunkedEncodingError, ContentDecodingError
+from requests_ratelimiter import LimiterAdapter
+from urllib3.util.retry import Retry
+
+#: Methods that change nothing and may therefore be sent again without a look-up.
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
+_RETRIED_STATUSES: Final = (408, 425, 429, 500, 502, 503, 504)
+_RETRIES: Final = 5
+_LONGEST_WAIT_SECONDS: Final = 60
+_LONGEST_RETRY_AFTER_SECONDS: Final = 600
+_CONNECT_TIMEOUT_SECONDS: Final = 10.0
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class HttpError(Exception):
+    """A request failed for good; the message names the address without its query, since that may hold credentials."""
+
+
+class HttpUnavailableError(HttpError):
+    """No complete answer: connection refused or lost, time-out, truncated body, or still failing after all retries."""
+
+
+class HttpStatusError(HttpError):
+    """The server answered with a status of 400 or more."""
+
+    def __init__(self, status: int, url: str, body: bytes, headers: Mapping[str, str]) -> None:
+        super().__init__(f"HTTP {status} from {url}: {body[:300].decode('utf-8', 'replace')}")
+        self.status = status
+        self.url = url
+        self.body = body
+        self.headers = headers
+
+
+class ForeignHostError(HttpError):
+    """A link or redirect led to another host than the configured one."""
+
+
+class HttpClient:
+    """A client bound to one base URL; credentials never leave its host.
+
+    Safe requests (GET, HEAD) are retried on connection errors, 429 and 5xx with growing, jittered waits, or as long as
+    ``Retry-After`` says. Anything else is sent exactly once: whether to send it again is the caller's decision.
+
+    Args:
+        base_url: address every path is appended to.
+        headers: sent with each request.
+        auth: signs each request.
+        requests_per_second: client-side limit; None for none.
+        timeout: seconds to wait for an answer.
+        retries: how often a safe request is sent again.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        auth: AuthBase | None = None,
+        requests_per_second: float | None = None,
+        timeout: float = 60,
+        retries: int = _RETRIES,
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._origin = _origin(self.base_url)
+        self._timeout = (_CONNECT_TIMEOUT_SECONDS, timeout)
+        self._session = requests.Session()
+        self._session.headers.update({"User-Agent": "retail-assets", "Accept": "application/json", **(headers or {})})
+        self._session.auth = auth
+        # A proxy or netrc entry of the environment must not see, or replace, a store's credentials on loopback.
+        self._session.trust_env = urlsplit(self.base_url).hostname not in _LOOPBACK
+        retry = Retry(
+            total=retries,
+            allowed_methods=_SAFE_METHODS,
+            status_forcelist=_RETRIED_STATUSES,
+            backoff_factor=0.5,
+            backoff_max=_LONGEST_WAIT_SECONDS,
+            backoff_jitter=0.5,
+            retry_after_max=_LONGEST_RETRY_AFTER_SECONDS,
+            respect_retry_after_header=True,
+            raise_on_status=False,
+        )
+        self._session.mount(
+            self._origin,
+            LimiterAdapter(per_second=requests_per_second, max_retries=retry, limit_statuses=())
+            if requests_per_second
+            else HTTPAdapter(max_retries=retry),
+        )
+        self._retries = retries
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+        data: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        """Send one request and return the complete answer.
+
+        Args:
+            path: appended to the base URL, or an absolute URL on the same host.
+
+        Raises:
+            HttpStatusError: the server refused it.
+            HttpUnavailableError: there was no complete answer.
+            ForeignHostError: the URL, or a redirect, leads to another host.
+        """
+        url = path if "://" in path else f"{self.base_url}/{path.lstrip('/')}"
+        self._require_own_host(url)
+        where = f"{method} {url.split('?', 1)[0]}"
+        response = self._send(
+            method,
+            url,
+            where,
+            params=dict(params) if params else None,
+            json=json,
+            data=data,
+            headers=dict(headers) if headers else None,
+        )
+        if response.is_redirect:
+            raise ForeignHostError(f"{where} redirects to {response.headers['Location'].split('?', 1)[0]}: put the final address into base_url")
+        if response.status_code >= HTTPStatus.BAD_REQUEST:
+            raise HttpStatusError(response.status_code, where, response.content, response.headers)
+        return response
+
+    def _send(self, method: str, url: str, where: str, **arguments: Any) -> requests.Response:
+        # urllib3 retries up to the headers; an answer whose body breaks off is ours to ask for again.
+        attempts = self._retries + 1 if method in _SAFE_METHODS else 1
+        for attempt in range(1, attempts + 1):
+            try:
+                return self._session.request(method, url, timeout=self._timeout, allow_redirects=False, **arguments)
+            except (ChunkedEncodingError, ContentDecodingError) as error:
+                if attempt == attempts:
+                    raise HttpUnavailableError(f"{where}: the answer broke off {attempts} times: {_cause(error)}") from error
+            except requests.RequestException as error:
+                raise HttpUnavailableError(f"no answer from {where}: {_cause(error)}") from error
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def get(self, path: str, params: Mapping[str, Any] | None = None) -> requests.Response:
+        """``request("GET", …)``."""
+        return self.request("GET", path, params=params)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._session.close()
+
+    def _require_own_host(self, url: str) -> None:
+        if _origin(url) != self._origin:
+            raise ForeignHostError(f"{url.split('?', 1)[0]} is not on {self._origin}, the host of the configured base_url")
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}/".lower()
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost reason in words; the outer ones repeat the URL with its query."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return f"{type(error).__name__}: {str(error).split('?', 1)[0]}"

@@ -1,0 +1,49 @@
+"""Names that Dagster, dbt and people share: asset keys, groups, check names, pools, tags."""
+
+from typing import Final
+
+#: Every step that opens the warehouse file takes this pool; ``dagster.yaml`` gives it one slot.
+WAREHOUSE_POOL: Final = "warehouse"
+
+INGEST_JOB: Final = "ingest"
+BUILD_JOB: Final = "build"
+EXPORT_GROUP: Final = "erp_export"
+
+#: Run tags: which set of checked materializations an export run posts, and for which entity.
+BATCH_TAG: Final = "retail/batch"
+ENTITY_TAG: Final = "retail/entity"
+
+
+def raw_asset_path(system: str, instance: str, table: str) -> list[str]:
+    """Asset key path of one raw table as one source instance loads it."""
+    return [f"raw_{system}", instance, table]
+
+
+def source_group(instance: str) -> str:
+    """Asset group of one source instance: it loads, and fails, by itself."""
+    return f"source_{instance}"
+
+
+def mart_asset_path(name: str) -> list[str]:
+    """Asset key path of a dbt model in the marts schema."""
+    return ["marts", name]
+
+
+def gate_check_name(invariant: str, entity_code: str) -> str:
+    """Name of one invariant's asset check for one entity."""
+    return f"{invariant}_{entity_code.lower()}"
+
+
+def export_asset_path(entity_code: str) -> list[str]:
+    """Asset key path of an entity's posted journals."""
+    return ["erp_export", f"journals_{entity_code.lower()}"]
+
+
+def export_job_name(entity_code: str) -> str:
+    """Job that posts an entity's journals."""
+    return f"export_{entity_code.lower()}"
+
+
+def gate_sensor_name(entity_code: str) -> str:
+    """Sensor that starts an entity's export."""
+    return f"post_{entity_code.lower()}_when_checked"

@@ -1,0 +1,157 @@
+"""The tables of the operations store.
+
+Columns that the warehouse reads carry the names of the ``raw_ops`` contracts. Amounts appear only inside canonical
+JSON, as strings.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Date,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeEngine
+
+from retail_assets.ops.canonical import utc_text
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware datetime in UTC: ``timestamptz`` in Postgres, sortable text in SQLite, which has no such type."""
+
+    impl = String(27)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(postgresql.TIMESTAMP(timezone=True))
+        return dialect.type_descriptor(String(27))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        text = utc_text(value)
+        return value.astimezone(UTC) if dialect.name == "postgresql" else text
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+        return moment.astimezone(UTC)
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+QUARANTINE_STATUSES: Final = ("open", "superseded")
+POSTING_KINDS: Final = ("entry", "reversal")
+POSTING_STATES: Final = ("claimed", "sent", "posted", "failed")
+
+
+def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
+    return CheckConstraint(f"{column} IN ({', '.join(repr(value) for value in values)})", name=column)
+
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("quarantine_id", String(32), primary_key=True),
+    Column("system", String(40), nullable=False),
+    Column("instance_id", String(40), nullable=False),
+    Column("table_name", String(80), nullable=False),
+    Column("record_key", Text),
+    Column("field", Text),
+    Column("value", Text),
+    Column("reason", Text, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("payload_sha256", String(64), nullable=False),
+    Column("first_seen_at", UtcDateTime, nullable=False),
+    Column("last_seen_at", UtcDateTime, nullable=False),
+    Column("status", String(10), nullable=False),
+    Column("superseded_at", UtcDateTime),
+    _one_of("status", QUARANTINE_STATUSES),
+    Index(None, "system", "instance_id", "table_name", "status"),
+)
+
+load_log = Table(
+    "load_log",
+    metadata,
+    Column("system", String(40), primary_key=True),
+    Column("instance_id", String(40), primary_key=True),
+    Column("resource", String(80), primary_key=True),
+    Column("loaded_at", UtcDateTime, primary_key=True),
+    Column("received", Integer, nullable=False),
+    Column("loaded", Integer, nullable=False),
+    Column("quarantined", Integer, nullable=False),
+    Column("run_id", String(80)),
+)
+
+posting_outbox = Table(
+    "posting_outbox",
+    metadata,
+    Column("posting_key", String(140), primary_key=True),
+    Column("entry_id", String(140), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("kind", String(10), nullable=False),
+    Column("entity_code", String(10), nullable=False),
+    Column("erp_id", String(40), nullable=False),
+    Column("state", String(10), nullable=False),
+    # content_hash: of the desired entry, what plans compare; payload_hash: of the document, what the ERP must hold.
+    Column("content_hash", String(64), nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("payload_hash", String(64), nullable=False),
+    Column("posting_date", Date, nullable=False),
+    Column("erp_document", Text),
+    Column("posted_at", UtcDateTime),
+    Column("attempts", Integer, nullable=False),
+    Column("error_code", Text),
+    Column("last_error", Text),
+    Column("claimed_by", Text),
+    Column("run_id", String(80), nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    _one_of("kind", POSTING_KINDS),
+    _one_of("state", POSTING_STATES),
+    CheckConstraint("revision >= 1", name="revision"),
+    CheckConstraint(
+        "state <> 'posted' OR (erp_document IS NOT NULL AND posted_at IS NOT NULL)", name="posted_has_document"
+    ),
+    UniqueConstraint("entry_id", "revision", "kind"),
+    Index(None, "entity_code", "state"),
+)
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    # Text, not a timestamp: evidence is kept exactly as it was hashed.
+    Column("at", String(27), nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("details", Text, nullable=False),
+    Column("previous_hash", String(64), nullable=False),
+    Column("entry_hash", String(64), nullable=False),
+    UniqueConstraint("entry_hash"),
+    Index(None, "subject"),
+)

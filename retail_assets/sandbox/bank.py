@@ -1,0 +1,228 @@
+"""Bank statements of the simulated retailer, as CAMT.053 (camt.053.001.08) files, one per account and business day."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from random import Random
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from lxml import etree
+
+from retail_assets.sandbox.calendars import DAY, add_business_days, is_business_day
+from retail_assets.sandbox.minor import text
+from retail_assets.sandbox.payments import Payout
+from retail_assets.sandbox.profiles import ENTITIES, BankProfile
+
+NAMESPACE: Final = "urn:iso:std:iso:20022:tech:xsd:camt.053.001.08"
+_FIRST_SEQUENCE: Final = 181
+
+
+@dataclass(frozen=True, slots=True)
+class BankEntry:
+    """One booked line: signed minor units, dates and texts."""
+
+    amount: int
+    booking_date: date
+    value_date: date
+    end_to_end_id: str
+    remittance: str
+    counterparty: str
+    payout_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BankLine:
+    """Where a payout stands on the statements."""
+
+    statement_id: str
+    entry_number: int
+    value_date: date
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement with its place in the chain."""
+
+    bank: BankProfile
+    statement_id: str
+    sequence: int
+    day: date
+    opening: int
+    entries: tuple[BankEntry, ...]
+
+    @property
+    def closing(self) -> int:
+        return self.opening + sum(entry.amount for entry in self.entries)
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.bank.bank_id}_{self.day:%Y%m%d}_{self.sequence:05d}.xml"
+
+
+def payout_entries(bank: BankProfile, payouts: list[Payout], last_day: date, rng: Random) -> Iterator[BankEntry]:
+    """What the bank books for payouts up to ``last_day``.
+
+    Some lines carry Stripe's trace id (where the payout has one), some the payout's id, the rest only say who paid.
+    Those that can be told by an id may be booked a day late.
+    """
+    for payout in payouts:
+        named = payout.trace_id or rng.random() < 0.5
+        late = named and rng.random() < 0.15
+        booked = add_business_days(payout.day.arrival_date, 1, bank.country) if late else payout.day.arrival_date
+        if payout.trace_id:
+            end_to_end, remittance = "NOTPROVIDED", f"STRIPE TRACE {payout.trace_id}"
+        elif named:
+            in_text = rng.random() < 0.5
+            end_to_end = "NOTPROVIDED" if in_text else payout.id
+            remittance = f"STRIPE PAYOUT {payout.id}" if in_text else "STRIPE PAYOUT"
+        else:
+            end_to_end, remittance = "NOTPROVIDED", "STRIPE TRANSFER"
+        if booked <= last_day:
+            yield BankEntry(payout.amount, booked, booked, end_to_end, remittance, "Stripe Payments", payout.id)
+
+
+def other_entries(
+    bank: BankProfile, first_day: date, last_day: date, taken: set[int], rng: Random
+) -> Iterator[BankEntry]:
+    """The company's other payments: rent, salaries, electricity, and wholesale customers.
+
+    ``taken`` are the amounts of payouts: a customer's transfer of exactly such an amount would be a riddle of its own.
+    """
+    serial = 0
+    day = first_day
+    while day <= last_day:
+        if is_business_day(day, bank.country):
+            if day == add_business_days(day.replace(day=1), 0, bank.country):
+                yield BankEntry(-bank.rent, day, day, f"RENT-{day:%Y%m}", f"Rent {day:%m/%Y}", bank.landlord)
+            if add_business_days(day, 1, bank.country).month != day.month:
+                yield BankEntry(-bank.salaries, day, day, f"SAL-{day:%Y%m}", f"Salaries {day:%m/%Y}", bank.payroll)
+            if day.weekday() == 1 and rng.random() < 0.4:
+                amount = bank.rent // 9 + rng.randint(1, bank.rent // 20)
+                yield BankEntry(-amount, day, day, "NOTPROVIDED", "Electricity", bank.utility)
+            if day.weekday() in (0, 3) and rng.random() < 0.5:
+                serial += 1
+                amount = bank.rent // 2 + rng.randint(1, bank.rent)
+                while amount in taken:
+                    amount += 1
+                customer = rng.choice(bank.wholesale_customers)
+                yield BankEntry(amount, day, day, f"INV-{4400 + serial}", f"Invoice {4400 + serial}", customer)
+        day += DAY
+
+
+def make_statements(bank: BankProfile, entries: list[BankEntry], first_day: date, last_day: date) -> list[Statement]:
+    """One statement per business day from ``first_day`` to ``last_day``, empty ones included, balances chained."""
+    by_day: dict[date, list[BankEntry]] = {}
+    for entry in entries:
+        by_day.setdefault(entry.booking_date, []).append(entry)
+    statements: list[Statement] = []
+    opening, sequence, day = bank.opening_balance, _FIRST_SEQUENCE, first_day
+    while day <= last_day:
+        if is_business_day(day, bank.country):
+            booked = tuple(sorted(by_day.get(day, []), key=lambda entry: (entry.counterparty, entry.amount)))
+            statement = Statement(bank, f"{bank.country}{day:%y%m%d}-{sequence}", sequence, day, opening, booked)
+            statements.append(statement)
+            opening, sequence = statement.closing, sequence + 1
+        day += DAY
+    return statements
+
+
+def payout_lines(statements: list[Statement]) -> dict[str, BankLine]:
+    """The bank line of each payout that is on a statement."""
+    return {
+        entry.payout_id: BankLine(statement.statement_id, number, entry.value_date)
+        for statement in statements
+        for number, entry in enumerate(statement.entries, start=1)
+        if entry.payout_id
+    }
+
+
+def write_statement(statement: Statement, folder: Path) -> Path:
+    """Drop a statement the way a careful sender does: under a temporary name, renamed once it is whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / statement.file_name
+    temporary = folder / f".{statement.file_name}.part"
+    temporary.write_bytes(statement_xml(statement))
+    temporary.replace(target)
+    return target
+
+
+def _add(parent: etree._Element, path: str, value: str | None = None, **attributes: str) -> etree._Element:
+    """Append the elements of ``path`` (slash-separated) to ``parent``; the last one gets the text."""
+    element = parent
+    for name in path.split("/"):
+        element = etree.SubElement(element, f"{{{NAMESPACE}}}{name}")
+    element.text = value
+    for key, content in attributes.items():
+        element.set(key, content)
+    return element
+
+
+def _side(amount: int) -> str:
+    return "DBIT" if amount < 0 else "CRDT"
+
+
+def statement_xml(statement: Statement) -> bytes:
+    """The CAMT.053 document of a statement."""
+    bank = statement.bank
+    made = datetime.combine(statement.day + timedelta(days=1), time(5, 0), ZoneInfo(bank.zone)).isoformat()
+    root = etree.Element(f"{{{NAMESPACE}}}Document", nsmap={None: NAMESPACE})
+    report = _add(root, "BkToCstmrStmt")
+    header = _add(report, "GrpHdr")
+    _add(header, "MsgId", f"MSG{statement.statement_id}")
+    _add(header, "CreDtTm", made)
+    body = _add(report, "Stmt")
+    _add(body, "Id", statement.statement_id)
+    _add(body, "ElctrncSeqNb", str(statement.sequence))
+    _add(body, "CreDtTm", made)
+    account = _add(body, "Acct")
+    _add(account, "Id/IBAN" if bank.is_iban else "Id/Othr/Id", bank.account)
+    _add(account, "Ccy", bank.currency)
+    _add(account, "Ownr/Nm", ENTITIES[bank.entity_code].company)
+    servicer = _add(account, "Svcr/FinInstnId")
+    _add(servicer, "BICFI", bank.bic)
+    _add(servicer, "Nm", bank.name)
+    _balance(body, "OPBD", statement.opening, bank.currency, statement.day)
+    _balance(body, "CLBD", statement.closing, bank.currency, statement.day)
+    summary = _add(body, "TxsSummry/TtlNtries")
+    _add(summary, "NbOfNtries", str(len(statement.entries)))
+    for number, entry in enumerate(statement.entries, start=1):
+        _entry(body, statement, number, entry)
+    etree.indent(root)
+    return etree.tostring(root, xml_declaration=True, encoding="UTF-8") + b"\n"
+
+
+def _balance(body: etree._Element, kind: str, amount: int, currency: str, day: date) -> None:
+    balance = _add(body, "Bal")
+    _add(balance, "Tp/CdOrPrtry/Cd", kind)
+    _add(balance, "Amt", text(abs(amount), currency), Ccy=currency)
+    _add(balance, "CdtDbtInd", _side(amount))
+    _add(balance, "Dt/Dt", day.isoformat())
+
+
+def _entry(body: etree._Element, statement: Statement, number: int, entry: BankEntry) -> None:
+    currency, reference = statement.bank.currency, f"{statement.statement_id}-{number:03d}"
+    amount, side = text(abs(entry.amount), currency), _side(entry.amount)
+    element = _add(body, "Ntry")
+    _add(element, "NtryRef", str(number))
+    _add(element, "Amt", amount, Ccy=currency)
+    _add(element, "CdtDbtInd", side)
+    _add(element, "Sts/Cd", "BOOK")
+    _add(element, "BookgDt/Dt", entry.booking_date.isoformat())
+    _add(element, "ValDt/Dt", entry.value_date.isoformat())
+    _add(element, "AcctSvcrRef", reference)
+    domain = _add(element, "BkTxCd/Domn")
+    _add(domain, "Cd", "PMNT")
+    family = _add(domain, "Fmly")
+    _add(family, "Cd", "ICDT" if entry.amount < 0 else "RCDT")
+    _add(family, "SubFmlyCd", "ESCT")
+    details = _add(element, "NtryDtls/TxDtls")
+    references = _add(details, "Refs")
+    _add(references, "AcctSvcrRef", reference)
+    _add(references, "EndToEndId", entry.end_to_end_id)
+    _add(details, "Amt", amount, Ccy=currency)
+    _add(details, "CdtDbtInd", side)
+    party = "Cdtr" if entry.amount < 0 else "Dbtr"
+    _add(details, f"RltdPties/{party}/Pty/Nm", entry.counterparty)
+    _add(details, "RmtInf/Ustrd", entry.remittance)

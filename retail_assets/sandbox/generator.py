@@ -1,0 +1,303 @@
+"""Makes the simulated retailer: the state its servers read, the bank's files, and the ground truth.
+
+The same parameters give the same bytes: every choice comes from a generator seeded by them, and no clock is read.
+"""
+
+import shutil
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+import msgspec
+
+from retail_assets.sandbox import bank as banking
+from retail_assets.sandbox.calendars import PayoutDays
+from retail_assets.sandbox.catalogue import (
+    customer_record,
+    customers,
+    product_records,
+    products,
+    tax_records,
+    variation_records,
+)
+from retail_assets.sandbox.erp_seed import erp_seed
+from retail_assets.sandbox.history import StoreHistory
+from retail_assets.sandbox.journals import TrueBooks
+from retail_assets.sandbox.minor import text
+from retail_assets.sandbox.orders import OrderMaker
+from retail_assets.sandbox.payments import LedgerLine, Payout, StripeAccount
+from retail_assets.sandbox.plan import SHORTEST_DAYS, Planner, Window, share_cases, share_orders
+from retail_assets.sandbox.profiles import BANKS, ENTITIES, STORES, GatewayProfile, StoreProfile, gateway_of
+from retail_assets.sandbox.rates import ExchangeRates
+from retail_assets.sandbox.storage import StateFile, encode, gateway_file, store_file
+from retail_assets.sandbox.truth import TruthWriter, writing_truth
+
+DEFAULT_AS_OF: Final = datetime(2026, 11, 5, 12, tzinfo=UTC)
+WORLD_FILE: Final = "world.json"
+SEED_FILE: Final = "erp_seed.json"
+
+#: Called with what is being made, how many are done and how many there will be.
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What decides a world, down to the last byte."""
+
+    seed: int = 7
+    orders: int = 450
+    days: int = 45
+    as_of: datetime = DEFAULT_AS_OF
+
+    def checked(self) -> "Parameters":
+        """These parameters with ``as_of`` in UTC.
+
+        Raises:
+            ValueError: a parameter is out of range.
+        """
+        if self.as_of.tzinfo is None:
+            raise ValueError("as_of needs a time zone, for example 2026-11-05T12:00:00Z")
+        if self.days < SHORTEST_DAYS:
+            raise ValueError(f"days must be at least {SHORTEST_DAYS}: refunds and disputes take time")
+        if self.orders < 3:
+            raise ValueError("orders must be at least 3: one per store")
+        return Parameters(self.seed, self.orders, self.days, self.as_of.astimezone(UTC).replace(microsecond=0))
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A generated world: its parameters and what it holds."""
+
+    seed: int
+    orders: int
+    days: int
+    as_of: str
+    counts: dict[str, int]
+    cases: dict[str, int]
+
+
+def generate(
+    home: Path,
+    *,
+    seed: int = 7,
+    orders: int = 450,
+    days: int = 45,
+    as_of: datetime = DEFAULT_AS_OF,
+    progress: Progress | None = None,
+) -> World:
+    """Make a world in ``home``: replace ``sandbox/`` (the simulated ERP starts empty) and drop the bank's files.
+
+    The statements go to ``inbox/<bank folder>/``; those of an earlier world are removed.
+
+    Args:
+        home: RETAIL_HOME.
+        seed: seed of every choice.
+        orders: orders over all stores.
+        days: length of the simulated time, which ends at ``as_of``.
+        as_of: end of the simulated time.
+        progress: told how far it is.
+
+    Raises:
+        ValueError: a parameter is out of range.
+    """
+    parameters = Parameters(seed, orders, days, as_of).checked()
+    folder, part = home / "sandbox", home / "sandbox.part"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    maker = _WorldMaker(part, parameters, progress or (lambda stage, done, total: None))
+    statements = maker.make()
+    shutil.rmtree(folder, ignore_errors=True)
+    part.replace(folder)
+    for bank_id, written in statements.items():
+        inbox = home / "inbox" / bank_id
+        clear_statements(inbox, bank_id)
+        for statement in written:
+            banking.write_statement(statement, inbox)
+    world = World(seed, orders, days, _iso(parameters.as_of), maker.counts, maker.cases)
+    # Written last: a world without it is not finished.
+    (folder / WORLD_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(asdict(world)), indent=2) + b"\n")
+    return world
+
+
+def read_world(home: Path) -> World | None:
+    """The world in ``home``, or None if there is none or it was not finished."""
+    path = home / "sandbox" / WORLD_FILE
+    return msgspec.json.decode(path.read_bytes(), type=World) if path.exists() else None
+
+
+def clear_statements(inbox: Path, bank_id: str) -> None:
+    """Remove the statements of an earlier world from a bank's folder; other files stay."""
+    for pattern in (f"{bank_id}_*.xml", f".{bank_id}_*.part"):
+        for path in inbox.glob(pattern):
+            path.unlink()
+
+
+def _iso(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class _WorldMaker:
+    """Makes one world into an empty folder."""
+
+    def __init__(self, folder: Path, parameters: Parameters, progress: Progress) -> None:
+        self._folder = folder
+        self._parameters = parameters
+        self._progress = progress
+        self._window = Window(parameters.as_of - timedelta(days=parameters.days), parameters.as_of)
+        self._done = 0
+        self._first_day = self._window.start.date()
+        self._rates = ExchangeRates(self._first_day, parameters.as_of.date(), self._rng("rates"))
+        self.counts: dict[str, int] = {}
+        self.cases: dict[str, int] = {}
+
+    def _rng(self, part: str) -> Random:
+        # A generator of its own for each part, so that a change in one does not stir the others.
+        return Random(f"{self._parameters.seed}/{part}")
+
+    def make(self) -> dict[str, list[banking.Statement]]:
+        parameters = self._parameters
+        seed = erp_seed(self._rates, self._first_day, self._rng("erp"))
+        (self._folder / SEED_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(seed), indent=1) + b"\n")
+        header = {
+            "seed": parameters.seed,
+            "as_of": _iso(parameters.as_of),
+            "orders": parameters.orders,
+            "days": parameters.days,
+        }
+        counts, cases = share_orders(parameters.orders), share_cases(parameters.orders)
+        statements: dict[str, list[banking.Statement]] = {}
+        with writing_truth(self._folder, header) as truth:
+            for store_id, store in STORES.items():
+                gateway = gateway_of(store_id)
+                payouts, books = self._store(store, gateway, counts[store_id], cases[store_id], truth)
+                statements[gateway.bank_id] = self._bank(gateway, payouts, books, truth)
+        self._progress("orders", parameters.orders, parameters.orders)
+        self.counts["bank_statements"] = sum(len(written) for written in statements.values())
+        self.counts["bank_lines"] = sum(len(one.entries) for written in statements.values() for one in written)
+        self.counts["truth_exceptions"] = len(truth.exceptions)
+        return statements
+
+    def _store(
+        self, store: StoreProfile, gateway: GatewayProfile, count: int, cases: list[Any], truth: TruthWriter
+    ) -> tuple[list[Payout], TrueBooks]:
+        parameters, window = self._parameters, self._window
+        every_day = gateway.calendar.days(self._first_day, parameters.as_of.date() + timedelta(days=1))
+        payout_days = PayoutDays([day for day in every_day.days if day.created_at <= parameters.as_of])
+        rng = self._rng(store.store_id)
+        planner = Planner(store, gateway, window, payout_days, rng)
+        plans = planner.plan(count, cases)
+        goods, people = products(store), customers(store, max(8, count // 3), self._rng(f"{store.store_id}/customers"))
+        books = TrueBooks(ENTITIES[store.entity_code], gateway, self._rates, truth.journal)
+        with ExitStack() as stack:
+            store_state: StateFile = stack.enter_context(store_file(self._folder / f"{store.store_id}.sqlite"))
+            gateway_state: StateFile = stack.enter_context(gateway_file(self._folder / f"{gateway.gateway_id}.sqlite"))
+            self._catalogue(store, store_state, people)
+            account = StripeAccount(gateway, payout_days, window.last, gateway_state, self._rng(gateway.gateway_id))
+            maker = OrderMaker(store, goods, people, self._rng(f"{store.store_id}/orders"))
+            history = StoreHistory(store, maker, account, books, self._rates, store_state, window.last, rng)
+            for plan in plans:
+                history.play(plan)
+                self._done += 1
+                if self._done % 1000 == 0:
+                    self._progress("orders", min(self._done, parameters.orders), parameters.orders)
+            for month_start in self._month_starts():
+                history.standalone_fee(int(month_start.timestamp()))
+            payouts, payout_of = account.pay_out()
+        self._settle(gateway, account, history.lines, payout_of, truth)
+        for found in history.findings:
+            truth.cases.append(found.case_record(gateway.gateway_id, payout_of))
+            if found.exception_type:
+                truth.exceptions.append(found.exception_record(gateway.gateway_id, payout_of))
+            self.cases[found.case.value] = self.cases.get(found.case.value, 0) + 1
+        for name, number in (history.counts | account.counts).items():
+            self.counts[name] = self.counts.get(name, 0) + number
+        if books.clearing != account.available + account.pending + sum(payout.amount for payout in payouts):
+            raise AssertionError(f"the true clearing account of {gateway.gateway_id} is not the gateway's balance")
+        return payouts, books
+
+    def _month_starts(self) -> list[datetime]:
+        day, found = self._first_day, []
+        while day <= self._parameters.as_of.date():
+            if day.day == 1:
+                found.append(datetime(day.year, day.month, 1, 6, tzinfo=UTC))
+            day += timedelta(days=1)
+        return found
+
+    def _catalogue(self, store: StoreProfile, state: StateFile, people: list[Any]) -> None:
+        opened = self._window.start.replace(hour=9, minute=0, second=0) - timedelta(days=200)
+        resources = {
+            "products": product_records(store, opened),
+            "variations": variation_records(store, opened),
+            "taxes": tax_records(store),
+            "customers": (customer_record(store, person, opened) for person in people),
+        }
+        for resource, records in resources.items():
+            for record in records:
+                created = record.get("date_created_gmt")
+                modified = record.get("date_modified_gmt") or created
+                state.add(
+                    "documents", resource, record["id"], record.get("parent_id", 0), _unix(created), _unix(modified),
+                    encode(record),
+                )  # fmt: skip
+
+    def _settle(
+        self, gateway: GatewayProfile, account: StripeAccount, lines: list[LedgerLine], payout_of: dict[int, str],
+        truth: TruthWriter,
+    ) -> None:  # fmt: skip
+        for line in lines:
+            key = f"{gateway.gateway_id}:{line.id}"
+            truth.link(key, line.order_key, line.line_type, payout_of.get(line.slot))
+        truth.balances.append(
+            {
+                "gateway_id": gateway.gateway_id,
+                "currency_code": gateway.currency,
+                "amount": text(account.available + account.pending, gateway.currency),
+            }
+        )
+
+    def _bank(
+        self, gateway: GatewayProfile, payouts: list[Payout], books: TrueBooks, truth: TruthWriter
+    ) -> list[banking.Statement]:
+        bank = BANKS[gateway.bank_id]
+        # A statement is made the morning after its day.
+        last_day: date = self._parameters.as_of.date() - timedelta(days=1)
+        rng = self._rng(bank.bank_id)
+        entries = list(banking.payout_entries(bank, payouts, last_day, rng))
+        taken = {payout.amount for payout in payouts}
+        entries += banking.other_entries(bank, self._first_day, last_day, taken, rng)
+        statements = banking.make_statements(bank, entries, self._first_day, last_day)
+        lines = banking.payout_lines(statements)
+        for payout in payouts:
+            books.payout(payout)
+            line = lines.get(payout.id)
+            if line:
+                books.arrival(payout, line.value_date)
+            truth.payouts.append(
+                {
+                    "settlement_key": f"{gateway.gateway_id}:{payout.id}",
+                    "amount": text(payout.amount, gateway.currency),
+                    "currency_code": gateway.currency,
+                    "created_on": payout.day.local_date.isoformat(),
+                    "arrival_date": payout.day.arrival_date.isoformat(),
+                    "in_transit": payout.in_transit,
+                    "bank_line": None
+                    if line is None
+                    else {
+                        "bank_id": bank.bank_id,
+                        "statement_id": line.statement_id,
+                        "entry_number": line.entry_number,
+                        "value_date": line.value_date.isoformat(),
+                    },
+                }
+            )
+            if line and payout.day.local_date.month != line.value_date.month:
+                self.cases["payout_across_month_end"] = self.cases.get("payout_across_month_end", 0) + 1
+        return statements
+
+
+def _unix(moment: str | None) -> int:
+    return int(datetime.fromisoformat(f"{moment}+00:00").timestamp()) if moment else 0

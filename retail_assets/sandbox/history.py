@@ -1,0 +1,227 @@
+"""Plays the plan of each order: what the store, the gateway and the books see of it, and what is the truth about it."""
+
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Final
+
+from retail_assets.sandbox.journals import TrueBooks
+from retail_assets.sandbox.minor import text
+from retail_assets.sandbox.orders import Order, OrderMaker
+from retail_assets.sandbox.payments import LedgerLine, Payment, StripeAccount
+from retail_assets.sandbox.plan import EXCEPTIONS, HOLDING, Case, Evidence, Kind, OrderPlan
+from retail_assets.sandbox.profiles import StoreProfile
+from retail_assets.sandbox.rates import ExchangeRates
+from retail_assets.sandbox.refunds import Refund, make_refunds
+from retail_assets.sandbox.storage import StateFile, encode
+from retail_assets.sandbox.storebodies import modified_at, order_body, refund_body, status_of
+
+#: Orders for which the gateway holds no money.
+_UNPAID: Final = frozenset(Kind) - {Kind.PAID, Kind.TRASH_REFUNDED, Kind.DELETED}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A planted case: where it is and, if it must be found, as what."""
+
+    case: Case
+    order_key: str | None
+    line: LedgerLine | None
+    amount: str
+    currency: str
+
+    @property
+    def exception_type(self) -> str:
+        return self.case.value if self.case in EXCEPTIONS else ""
+
+    def case_record(self, gateway_id: str, payout_of: dict[int, str]) -> dict[str, Any]:
+        """The case for the truth; the settlement is None while its line is not paid out."""
+        line_key = f"{gateway_id}:{self.line.id}" if self.line else None
+        payout_id = payout_of.get(self.line.slot) if self.line else None
+        return {
+            "case": self.case.value,
+            "order_key": self.order_key,
+            "settlement_line_key": line_key,
+            "settlement_key": f"{gateway_id}:{payout_id}" if payout_id else None,
+        }
+
+    def exception_record(self, gateway_id: str, payout_of: dict[int, str]) -> dict[str, Any]:
+        """The exception that must be found. Its subject is the order, or the line when it is the line that is wrong."""
+        record = self.case_record(gateway_id, payout_of)
+        about_line = self.case in (Case.ORDER_MISSING, Case.DUPLICATE_PAYMENT)
+        return {
+            "exception_type": self.exception_type,
+            "subject": record["settlement_line_key"] if about_line else record["order_key"],
+            **record,
+            "amount": self.amount,
+            "currency_code": self.currency,
+        }
+
+
+class StoreHistory:
+    """Everything that happens around one store.
+
+    Args:
+        store: the store.
+        maker: fills its orders.
+        account: the gateway account that takes its money.
+        books: the true journal of its entity.
+        rates: exchange rates.
+        state: the store's state file.
+        as_of: end of the simulated time, Unix seconds.
+        rng: source of every choice.
+    """
+
+    def __init__(
+        self, store: StoreProfile, maker: OrderMaker, account: StripeAccount, books: TrueBooks, rates: ExchangeRates,
+        state: StateFile, as_of: int, rng: Random,
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._maker = maker
+        self._account = account
+        self._books = books
+        self._rates = rates
+        self._state = state
+        self._as_of = as_of
+        self._rng = rng
+        self._next_meta = 1
+        self.lines: list[LedgerLine] = []
+        self.findings: list[Finding] = []
+        self.counts = {"orders": 0, "store_refunds": 0, "paid_orders": 0}
+
+    def play(self, plan: OrderPlan) -> None:
+        """Play one order from its creation to the end of the simulated time."""
+        order = self._maker.make(plan)
+        intent_id = self._account.new_id("pi")
+        for attempt in range(plan.failed_attempts):
+            at = min((plan.paid or plan.created + 600) - 20 * (plan.failed_attempts - attempt), self._as_of)
+            self._account.failed_charge(order, at, intent_id)
+        if plan.kind is Kind.DELETED:
+            self._play_deleted(order, intent_id)
+            return
+        refunds = make_refunds(order, self._maker, self._rng)
+        payment = None
+        transaction_id, metas = "", {}
+        if plan.kind not in _UNPAID:
+            payment = self._pay(order, refunds, intent_id)
+            transaction_id, metas = self._notes(order, payment, refunds, intent_id)
+        elif plan.failed_attempts:
+            metas = {"_stripe_intent_id": intent_id}
+        self._write(order, refunds, transaction_id, metas)
+
+    def standalone_fee(self, at: int) -> None:
+        """A monthly fee for fraud screening."""
+        line = self._account.standalone_fee(self._account.gateway.radar_fee, at, "Radar for Fraud Teams")
+        self.lines.append(line)
+        self._books.fee_line(line)
+
+    def _play_deleted(self, order: Order, intent_id: str) -> None:
+        """An order the store no longer has; or never had, when the charge names no order at all."""
+        evidence = self._rng.choice((Evidence.CHARGE_ID, Evidence.INTENT_META))
+        payment = self._account.charge(
+            order, order.total, order.plan.paid - 3, intent_id, evidence=evidence, order_key=None
+        )
+        self.lines.append(payment.line)
+        self._books.charge_line(payment, None)
+        self._find(order.plan.case, None, payment.line, order.total, order.currency)
+
+    def _pay(self, order: Order, refunds: list[Refund], intent_id: str) -> Payment | None:
+        plan, account, books = order.plan, self._account, self._books
+        self.counts["paid_orders"] += 1
+        if plan.case is Case.PAYMENT_MISSING:
+            self._find(plan.case, order.key, None, order.total, order.currency)
+            return None
+        charged_at = plan.paid - 3
+        amount = order.total
+        rate = None
+        if plan.case is Case.AMOUNT_MISMATCH:
+            change = max(150, order.total * 12 // 100)
+            amount += change if self._rng.random() < 0.5 else -change
+        if order.currency != account.gateway.currency:
+            pair = (order.currency, account.gateway.currency)
+            rate = self._rates.stripe(pair, books.day(charged_at), self._rng)
+        payment = account.charge(
+            order, amount, charged_at, intent_id, evidence=plan.evidence, exchange_rate=rate, order_key=order.key,
+            refunds=sum(refund.amount for refund in refunds), disputed=bool(plan.disputed),
+        )  # fmt: skip
+        self.lines.append(payment.line)
+        held = plan.case in HOLDING
+        books.sale(order, charged_at, held=held)
+        books.charge_line(payment, None if plan.case is Case.AMOUNT_MISMATCH else order)
+        for refund in refunds:
+            self._refund(order, refund, payment, held=held)
+        second = self._second_charge(order) if plan.second_charge else None
+        disputes = account.dispute(payment, plan.disputed, plan.dispute_won, order.key) if plan.disputed else []
+        for line in disputes:
+            self.lines.append(line)
+            books.dispute_line(line)
+        if plan.case is not Case.NONE:
+            line = second or (disputes[0] if disputes else payment.line)
+            at_risk = abs(amount - order.total) or amount
+            self._find(plan.case, order.key, line, at_risk, order.currency)
+        return payment
+
+    def _second_charge(self, order: Order) -> LedgerLine:
+        payment = self._account.charge(
+            order, order.total, order.plan.second_charge, self._account.new_id("pi"), evidence=Evidence.CHARGE_ID,
+            order_key=order.key,
+        )  # fmt: skip
+        self.lines.append(payment.line)
+        self._books.charge_line(payment, None)
+        return payment.line
+
+    def _refund(self, order: Order, refund: Refund, payment: Payment, *, held: bool) -> None:
+        # The plugin asks the gateway a few seconds after the shop has noted the refund.
+        refund.gateway_refund_id, line = self._account.refund(
+            payment, refund.amount, refund.plan.at + 4, "requested_by_customer", order.key
+        )
+        self.lines.append(line)
+        self._books.refund(refund, held=held)
+        self._books.refund_line(line)
+
+    def _notes(
+        self, order: Order, payment: Payment | None, refunds: list[Refund], intent_id: str
+    ) -> tuple[str, dict[str, str]]:
+        """The transaction id and meta data that the payment plugin left on the order."""
+        plan, gateway = order.plan, self._account.gateway
+        if plan.evidence is Evidence.INTENT_ID:
+            return intent_id, {}
+        if plan.evidence is Evidence.INTENT_META:
+            return "", {"_stripe_intent_id": intent_id}
+        if plan.evidence is not Evidence.CHARGE_ID:
+            return "", {}
+        currency = gateway.currency
+        if payment is None:
+            charge_id, fee, net = self._account.new_id("ch"), gateway.fee(order.total, self._store.country), order.total
+            net -= fee
+        else:
+            charge_id, fee, net = payment.charge_id, payment.line.fee, payment.line.net
+        # Both are cumulative over charge and refunds, in the settlement currency, and a hint only.
+        net -= sum(refund.amount for refund in refunds)
+        metas = {
+            "_stripe_intent_id": intent_id, "_stripe_charge_captured": "yes", "_stripe_fee": text(fee, currency),
+            "_stripe_net": text(net, currency), "_stripe_currency": currency, "_stripe_upe_payment_type": "card",
+        }  # fmt: skip
+        if refunds:
+            # Only the last refund is kept on the order.
+            metas["_stripe_refund_id"] = refunds[-1].gateway_refund_id
+        return charge_id, metas
+
+    def _write(self, order: Order, refunds: list[Refund], transaction_id: str, metas: dict[str, str]) -> None:
+        plan = order.plan
+        body = order_body(order, refunds, self._as_of, transaction_id, metas, self._next_meta)
+        self._next_meta += len(metas)
+        modified = modified_at(order, self._as_of)
+        self._state.add(
+            "orders", plan.id, plan.number, status_of(order), plan.created, modified, order.customer.id, encode(body)
+        )
+        self.counts["orders"] += 1
+        for refund in refunds:
+            self._state.add(
+                "refunds", refund.plan.id, plan.id, refund.plan.at, refund.plan.at,
+                encode(refund_body(refund, self._next_meta)),
+            )  # fmt: skip
+            self._next_meta += 2
+            self.counts["store_refunds"] += 1
+
+    def _find(self, case: Case, order_key: str | None, line: LedgerLine | None, amount: int, currency: str) -> None:
+        self.findings.append(Finding(case, order_key, line, text(amount, currency), currency))

@@ -1,0 +1,333 @@
+"""Compares what the marts say with what is true: the yardstick of the whole chain on the simulated retailer."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+from rich.table import Table
+
+from retail_assets.sandbox.datafaults import planted_faults
+from retail_assets.sandbox.profiles import GATEWAYS
+from retail_assets.sandbox.truth import read_truth
+
+_SHOWN: Final = 50
+_ZERO: Final = Decimal(0)
+
+
+class WarehouseNotReadyError(Exception):
+    """The warehouse, or one of the marts that are compared, does not exist."""
+
+
+@dataclass(slots=True)
+class Part:
+    """One comparison: how many were expected, how many are right, and what is wrong."""
+
+    expected: int = 0
+    right: int = 0
+    missed: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    invented: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not (self.missed or self.wrong or self.invented)
+
+    @property
+    def precision(self) -> Decimal:
+        """Share of what was asserted that is true; 1 when nothing was asserted."""
+        asserted = self.right + len(self.wrong) + len(self.invented)
+        return _share(self.right, asserted)
+
+    @property
+    def recall(self) -> Decimal:
+        """Share of what is true that was found; 1 when there was nothing to find."""
+        return _share(self.right, self.expected)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Counts, shares as text, and the first of each kind of mistake."""
+        return {
+            "ok": self.ok,
+            "expected": self.expected,
+            "right": self.right,
+            "missed": len(self.missed),
+            "wrong": len(self.wrong),
+            "invented": len(self.invented),
+            "precision": str(self.precision),
+            "recall": str(self.recall),
+            "examples": {
+                "missed": self.missed[:_SHOWN],
+                "wrong": self.wrong[:_SHOWN],
+                "invented": self.invented[:_SHOWN],
+            },
+        }
+
+
+@dataclass(slots=True)
+class Score:
+    """The verdict on all marts.
+
+    Attributes:
+        links: settlement line to order; ``wrong`` and ``invented`` are false matches.
+        exceptions: business exceptions, each found once.
+        technical: exceptions about bad data, against the data faults that were planted.
+        payouts: payouts that foot to the cent and stand on the right bank line.
+        journals: ready entries, equal line by account and on the right day.
+        held: entries that must not be posted yet.
+        balances: clearing account of each gateway against the gateway's balance.
+        cases: exceptions found and missed by planted case.
+    """
+
+    seed: int
+    as_of: str
+    orders: int
+    links: Part
+    exceptions: Part
+    technical: Part
+    payouts: Part
+    journals: Part
+    held: Part
+    balances: Part
+    cases: dict[str, dict[str, int]]
+
+    def parts(self) -> dict[str, Part]:
+        """The comparisons by name."""
+        names = ("links", "exceptions", "technical", "payouts", "journals", "held", "balances")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing at all is wrong."""
+        return all(part.ok for part in self.parts().values())
+
+    @property
+    def false_matches(self) -> list[str]:
+        """Settlement lines that were given to an order they do not belong to."""
+        return [*self.links.wrong, *self.links.invented]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, for ``--json``."""
+        return {
+            "ok": self.ok,
+            "seed": self.seed,
+            "as_of": self.as_of,
+            "orders": self.orders,
+            "false_matches": len(self.false_matches),
+            **{name: part.to_dict() for name, part in self.parts().items()},
+            "cases": self.cases,
+        }
+
+    def table(self) -> Table:
+        """The comparisons, for people."""
+        table = Table(title=f"Marts against the truth: seed {self.seed}, {self.orders} orders, as of {self.as_of}")
+        table.add_column("compared")
+        for heading in ("expected", "right", "missed", "wrong", "invented", "precision", "recall"):
+            table.add_column(heading, justify="right")
+        table.add_column("first mistake", overflow="fold")
+        for name, part in self.parts().items():
+            mistakes = [*part.wrong, *part.invented, *part.missed]
+            table.add_row(
+                name if part.ok else f"[red]{name}[/red]", str(part.expected), str(part.right), str(len(part.missed)),
+                str(len(part.wrong)), str(len(part.invented)), str(part.precision), str(part.recall),
+                mistakes[0] if mistakes else "",
+            )  # fmt: skip
+        for case, counts in self.cases.items():
+            table.add_row(f"  {case}", str(counts["planted"]), str(counts["found"]), str(counts["missed"]))
+        return table
+
+
+def score(home: Path) -> Score:
+    """Compare the marts in ``home/warehouse.duckdb`` with the truth in ``home/sandbox/truth.json``.
+
+    Raises:
+        FileNotFoundError: no simulated retailer was generated.
+        WarehouseNotReadyError: there is no warehouse, or a mart is missing.
+    """
+    truth = read_truth(home)
+    warehouse = home / "warehouse.duckdb"
+    if not warehouse.exists():
+        raise WarehouseNotReadyError(f"{warehouse} does not exist; run `retail run` first")
+    with duckdb.connect(str(warehouse), read_only=True) as connection:
+        try:
+            return _compare(connection, truth, planted_faults(home))
+        except duckdb.CatalogException as error:
+            raise WarehouseNotReadyError(f"{warehouse} lacks a mart; run `retail run` first ({error})") from error
+
+
+def _compare(connection: duckdb.DuckDBPyConnection, truth: Mapping[str, Any], faults: list[Mapping[str, str]]) -> Score:
+    exceptions, technical, cases = _exceptions(connection, truth, faults)
+    journals, held = _journals(connection, truth)
+    return Score(
+        truth["seed"], truth["as_of"], truth["orders"], _links(connection, truth), exceptions, technical,
+        _payouts(connection, truth), journals, held, _balances(connection, truth), cases,
+    )  # fmt: skip
+
+
+def _links(connection: duckdb.DuckDBPyConnection, truth: Mapping[str, Any]) -> Part:
+    rows = connection.execute(
+        "select settlement_line_key, order_key, match_status from marts.rec_settlement_lines"
+    ).fetchall()
+    found = {key: (order_key, status) for key, order_key, status in rows}
+    part = Part()
+    for link in truth["links"]:
+        key, true_order = link["settlement_line_key"], link["order_key"]
+        part.expected += true_order is not None
+        if key not in found:
+            part.missed.append(f"{key} ({link['line_type']}) is not in rec_settlement_lines")
+            continue
+        order_key, status = found.pop(key)
+        if order_key == true_order:
+            part.right += true_order is not None
+        elif order_key is None:
+            part.missed.append(f"{key} belongs to {true_order}, found none ({status})")
+        elif true_order is None:
+            part.invented.append(f"{key} belongs to no order, given to {order_key} ({status})")
+        else:
+            part.wrong.append(f"{key} belongs to {true_order}, given to {order_key} ({status})")
+    # A payout's own line may be listed as well, but it belongs to no order.
+    part.invented += [f"{key} is no known line, given to {order}" for key, (order, _) in found.items() if order]
+    return part
+
+
+def _exceptions(
+    connection: duckdb.DuckDBPyConnection, truth: Mapping[str, Any], faults: list[Mapping[str, str]]
+) -> tuple[Part, Part, dict[str, dict[str, int]]]:
+    rows = connection.execute(
+        "select exception_id, exception_type, exception_class, order_key, settlement_line_key, settlement_key "
+        "from marts.rec_exceptions where status = 'open'"
+    ).fetchall()
+    by_type: dict[str, list[tuple[str, frozenset[str]]]] = defaultdict(list)
+    technical_ids: list[str] = []
+    for exception_id, exception_type, exception_class, *subjects in rows:
+        if exception_class == "technical":
+            technical_ids.append(exception_id)
+        else:
+            by_type[exception_type].append((exception_id, frozenset(filter(None, subjects))))
+    part = Part(expected=len(truth["exceptions"]))
+    cases: dict[str, dict[str, int]] = {}
+    for true in truth["exceptions"]:
+        counts = cases.setdefault(true["case"], {"planted": 0, "found": 0, "missed": 0})
+        counts["planted"] += 1
+        position = _find(by_type[true["exception_type"]], true)
+        if position is None:
+            counts["missed"] += 1
+            part.missed.append(f"{true['exception_type']} of {true['subject']}")
+        else:
+            counts["found"] += 1
+            part.right += 1
+            by_type[true["exception_type"]].pop(position)
+    part.invented = sorted(exception_id for left in by_type.values() for exception_id, _ in left)
+    technical = Part(expected=len(faults), right=min(len(faults), len(technical_ids)))
+    technical.missed = [f"planted: {fault['what']}" for fault in faults[len(technical_ids) :]]
+    technical.invented = sorted(technical_ids)[len(faults) :]
+    return part, technical, dict(sorted(cases.items()))
+
+
+def _find(candidates: list[tuple[str, frozenset[str]]], true: Mapping[str, Any]) -> int | None:
+    """The candidate that is about the subject itself, else one about its order or its line."""
+    for key in (true["subject"], true["settlement_line_key"], true["order_key"]):
+        for position, (_, subjects) in enumerate(candidates):
+            if key is not None and key in subjects:
+                return position
+    return None
+
+
+def _payouts(connection: duckdb.DuckDBPyConnection, truth: Mapping[str, Any]) -> Part:
+    rows = connection.execute(
+        "select settlement_key, residual_amount, bank_line_key, settlement_status from marts.rec_settlements"
+    ).fetchall()
+    found = {key: rest for key, *rest in rows}
+    part = Part(expected=len(truth["payouts"]))
+    for payout in truth["payouts"]:
+        key, line = payout["settlement_key"], payout["bank_line"]
+        true_line = f"{line['bank_id']}:{line['statement_id']}:{line['entry_number']}" if line else None
+        if key not in found:
+            part.missed.append(f"{key} is not in rec_settlements")
+            continue
+        residual, bank_line, status = found.pop(key)
+        if residual:
+            part.wrong.append(f"{key} does not foot: {residual} left ({status})")
+        elif bank_line != true_line:
+            part.wrong.append(f"{key} is on bank line {true_line}, found {bank_line} ({status})")
+        else:
+            part.right += 1
+    part.invented = sorted(found)
+    return part
+
+
+def _journals(connection: duckdb.DuckDBPyConnection, truth: Mapping[str, Any]) -> tuple[Part, Part]:
+    """Ready entries and held ones. A held entry may be left out of the desired ledger, but never be ready."""
+    status: dict[str, tuple[str, str]] = {
+        entry_id: (posting_date.isoformat(), posting_status)
+        for entry_id, posting_date, posting_status in connection.execute(
+            "select entry_id, posting_date, posting_status from marts.acc_journal_entries"
+        ).fetchall()
+    }
+    lines: dict[str, dict[str, tuple[Decimal, Decimal]]] = defaultdict(dict)
+    for entry_id, account, debit, credit in connection.execute(
+        "select entry_id, account_code, sum(base_debit_amount), sum(base_credit_amount) "
+        "from marts.acc_journal_lines group by entry_id, account_code"
+    ).fetchall():
+        lines[entry_id][account] = (debit, credit)
+    journals, held = Part(), Part()
+    for entry in truth["journals"]:
+        entry_id = entry["entry_id"]
+        part = held if entry["held"] else journals
+        part.expected += 1
+        if entry_id not in status:
+            if entry["held"]:
+                part.right += 1
+            else:
+                part.missed.append(entry_id)
+            continue
+        posting_date, posting_status = status.pop(entry_id)
+        true_status = "held" if entry["held"] else "ready"
+        true_lines = _by_account((line["account_code"], line["debit"], line["credit"]) for line in entry["lines"])
+        if posting_status != true_status:
+            part.wrong.append(f"{entry_id} should be {true_status}, is {posting_status}")
+        elif posting_date != entry["posting_date"]:
+            part.wrong.append(f"{entry_id} should be dated {entry['posting_date']}, is dated {posting_date}")
+        elif lines.get(entry_id, {}) != true_lines:
+            part.wrong.append(f"{entry_id} should be {_shown(true_lines)}, is {_shown(lines.get(entry_id, {}))}")
+        else:
+            part.right += 1
+    journals.invented = sorted(status)
+    return journals, held
+
+
+def _by_account(lines: Iterable[tuple[str, str, str]]) -> dict[str, tuple[Decimal, Decimal]]:
+    found: dict[str, tuple[Decimal, Decimal]] = {}
+    for account, debit, credit in lines:
+        before = found.get(account, (_ZERO, _ZERO))
+        found[account] = (before[0] + Decimal(debit), before[1] + Decimal(credit))
+    return found
+
+
+def _shown(lines: Mapping[str, tuple[Decimal, Decimal]]) -> str:
+    return ", ".join(f"{account} {debit - credit:f}" for account, (debit, credit) in sorted(lines.items())) or "nothing"
+
+
+def _balances(connection: duckdb.DuckDBPyConnection, truth: Mapping[str, Any]) -> Part:
+    """Clearing by entity, since each simulated entity has one gateway account, settled in its base currency."""
+    ledger: dict[str, Decimal] = dict(
+        connection.execute(
+            "select entity_code, sum(base_debit_amount - base_credit_amount) from marts.acc_journal_lines "
+            "where account_role = 'gateway_clearing' group by entity_code"
+        ).fetchall()
+    )
+    part = Part(expected=len(truth["balances"]))
+    for balance in truth["balances"]:
+        gateway_id, true = balance["gateway_id"], Decimal(balance["amount"])
+        booked = ledger.get(GATEWAYS[gateway_id].entity_code, _ZERO)
+        if booked == true:
+            part.right += 1
+        else:
+            part.wrong.append(f"{gateway_id} holds {true} {balance['currency_code']}, clearing says {booked}")
+    return part
+
+
+def _share(part: int, whole: int) -> Decimal:
+    return Decimal(1) if whole == 0 else (Decimal(part) / Decimal(whole)).quantize(Decimal("0.000001"))

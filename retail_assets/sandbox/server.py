@@ -1,0 +1,169 @@
+"""All simulated systems behind one address: stores, gateway accounts and the ERP, each at its own path."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import uvicorn
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Mount, Route
+from starlette.types import Receive, Scope, Send
+
+from retail_assets.sandbox import stripe, woocommerce
+from retail_assets.sandbox.faults import Faults
+from retail_assets.sandbox.generator import SEED_FILE, World, read_world
+from retail_assets.sandbox.profiles import (
+    ERP_CREDENTIALS,
+    GATEWAYS,
+    STORES,
+    gateway_credential,
+    store_credentials,
+)
+
+ERP_MOUNT: Final = "erp_main"
+_START_SECONDS: Final = 20
+_STOP_SECONDS: Final = 10
+
+
+class MissingCredentialError(LookupError):
+    """The server was not told a key that it should ask its clients for."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """A server that is up: its address, and the faults to play with."""
+
+    url: str
+    faults: Faults
+
+
+class SimulatedRetailer(Starlette):
+    """The application, with its faults in front of everything else: they need the bare connection."""
+
+    def __init__(self, routes: list[Any]) -> None:
+        super().__init__(routes=routes)
+        self.faults = Faults(super().__call__, (*STORES, *GATEWAYS, ERP_MOUNT))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.faults(scope, receive, send)
+
+
+def create_app(home: Path, credentials: Mapping[str, str]) -> SimulatedRetailer:
+    """The simulated retailer of ``home`` as one application.
+
+    Stores are at ``/<store_id>``, gateway accounts at ``/<gateway_id>``, the ERP at ``/erp_main``; ``/_sandbox/world``
+    says what was generated, ``/_sandbox/faults`` makes a system misbehave.
+
+    Args:
+        home: RETAIL_HOME with a generated world.
+        credentials: the keys its clients must show, under the names that ``data/retail.env`` gives them.
+
+    Raises:
+        FileNotFoundError: no world was generated.
+        MissingCredentialError: a key is missing.
+    """
+    world = read_world(home)
+    if world is None:
+        raise FileNotFoundError(f"there is no simulated retailer in {home}; run `retail sandbox generate` first")
+    folder = home / "sandbox"
+    as_of = int(datetime.fromisoformat(world.as_of).timestamp())
+    routes: list[Any] = [Route("/_sandbox/world", _world_endpoint(world))]
+    for store_id, store in STORES.items():
+        key, secret = (_credential(credentials, name) for name in store_credentials(store_id))
+        routes.append(Mount(f"/{store_id}", woocommerce.create_app(folder / f"{store_id}.sqlite", store, key, secret)))
+    for gateway_id, gateway in GATEWAYS.items():
+        key = _credential(credentials, gateway_credential(gateway_id))
+        routes.append(Mount(f"/{gateway_id}", stripe.create_app(folder / f"{gateway_id}.sqlite", gateway, key, as_of)))
+    routes.append(Mount(f"/{ERP_MOUNT}", _erp(folder, credentials)))
+    return SimulatedRetailer(routes=routes)
+
+
+def _erp(folder: Path, credentials: Mapping[str, str]) -> Starlette:
+    # Imported here, as the ERP's module is only needed where a server runs.
+    from retail_assets.sandbox.erpnext import create_app as create_erpnext_app
+
+    key, secret = (_credential(credentials, name) for name in ERP_CREDENTIALS)
+    seed = msgspec.json.decode((folder / SEED_FILE).read_bytes())
+    return create_erpnext_app(folder / "erp.sqlite", seed, key, secret)
+
+
+def _credential(credentials: Mapping[str, str], name: str) -> str:
+    value = credentials.get(name)
+    if not value:
+        raise MissingCredentialError(
+            f"{name} is not set; the simulated retailer checks its clients by it (see retail.env)"
+        )
+    return value
+
+
+def _world_endpoint(world: World) -> Callable[..., Any]:
+    async def endpoint(request: Any) -> JSONResponse:
+        return JSONResponse(msgspec.to_builtins(world))
+
+    return endpoint
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it is ready and leaves the process's signals alone unless it owns the main thread."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[str], None] | None) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and self._ready:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            self._ready(f"http://{host}:{port}")
+
+
+def _configure(app: Starlette, host: str, port: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        app, host=host, port=port, log_level="warning", access_log=False, lifespan="off", ws="none",
+        timeout_graceful_shutdown=_STOP_SECONDS,
+    )  # fmt: skip
+
+
+def serve(app: Starlette, host: str, port: int, ready: Callable[[str], None] | None = None) -> None:
+    """Serve ``app`` until interrupted; ``ready`` is called with its address once it accepts connections.
+
+    Raises:
+        SystemExit: the port is taken.
+    """
+    _Server(_configure(app, host, port), ready).run()
+
+
+@contextmanager
+def running_server(
+    home: Path, credentials: Mapping[str, str], *, host: str = "127.0.0.1", port: int = 0
+) -> Iterator[RunningServer]:
+    """Serve the world of ``home`` from a thread while the block runs, on a free port unless one is given.
+
+    Raises:
+        FileNotFoundError: no world was generated.
+        MissingCredentialError: a key is missing.
+        RuntimeError: the server did not start.
+    """
+    app = create_app(home, credentials)
+    urls: list[str] = []
+    server = _Server(_configure(app, host, port), urls.append)
+    thread = threading.Thread(target=server.run, name="sandbox", daemon=True)
+    thread.start()
+    try:
+        deadline = time.monotonic() + _START_SECONDS
+        while not urls:
+            if not thread.is_alive() or time.monotonic() > deadline:
+                raise RuntimeError(f"the simulated retailer did not start on {host}:{port}")
+            time.sleep(0.01)
+        yield RunningServer(urls[0], app.faults)
+    finally:
+        server.should_exit = True
+        thread.join(_STOP_SECONDS)

@@ -1,0 +1,329 @@
+"""A WooCommerce store's REST API (wc/v3) over the generated state, behaving as a real 10.2 store was measured to."""
+
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from retail_assets.sandbox.catalogue import API, SITE
+from retail_assets.sandbox.profiles import StoreProfile
+from retail_assets.sandbox.storage import encode, open_state
+from retail_assets.sandbox.storebodies import WOOCOMMERCE_VERSION
+from retail_assets.sandbox.woo_auth import KeyCheck, query_pairs
+from retail_assets.sandbox.woo_query import (
+    STATUSES,
+    BadParameterError,
+    choice,
+    fields_of,
+    ids_of,
+    moments,
+    only,
+    page_of,
+    statuses_of,
+)
+
+_ORDER_BY: Final = ("date", "id", "include", "title", "slug", "modified")
+# All bounds are exclusive.
+_DATE_COLUMNS: Final = {
+    "after": "created >",
+    "before": "created <",
+    "modified_after": "modified >",
+    "modified_before": "modified <",
+}
+_NO_CACHE: Final = "no-cache, must-revalidate, max-age=0, no-store, private"
+_JSON: Final = "application/json; charset=UTF-8"
+
+# Numbers stay exactly as written when a body is taken apart for _fields.
+_DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
+
+
+class WooCommerceStore:
+    """One store's answers.
+
+    Args:
+        store: which store.
+        state: its state file.
+        key: the check of its API key.
+    """
+
+    def __init__(self, store: StoreProfile, state: sqlite3.Connection, key: KeyCheck) -> None:
+        self._store = store
+        self._state = state
+        self._key = key
+        self._zone = ZoneInfo(store.zone)
+
+    def guarded(self, answer: Callable[[Request], Response]) -> Callable[[Request], Awaitable[Response]]:
+        """``answer`` behind the key check, with WordPress' errors for bad parameters."""
+
+        async def endpoint(request: Request) -> Response:
+            refusal = self._key.refuse(request)
+            if refusal is not None:
+                body = {"code": refusal.code, "message": refusal.message, "data": {"status": 401}}
+                return JSONResponse(body, status_code=401)
+            try:
+                return answer(request)
+            except BadParameterError as error:
+                return error.response()
+
+        return endpoint
+
+    # -- lists ---------------------------------------------------------------------------------------------------------
+
+    def orders(self, request: Request) -> Response:
+        """``GET /orders``."""
+        pairs = query_pairs(request)
+        statuses = statuses_of(pairs)
+        conditions, values = self._date_conditions(dict(pairs))
+        if statuses is None:
+            conditions.append("status <> 'trash'")
+        else:
+            conditions.append(f"status in ({_marks(statuses)})")
+            values += sorted(statuses)
+        customer = dict(pairs).get("customer")
+        if customer is not None and customer.isdigit():
+            conditions.append("customer = ?")
+            values.append(int(customer))
+        return self._list(request, pairs, "orders", conditions, values)
+
+    def refunds(self, request: Request) -> Response:
+        """``GET /refunds``: refunds of all orders, trashed ones included."""
+        pairs = query_pairs(request)
+        conditions, values = self._date_conditions(dict(pairs))
+        return self._list(request, pairs, "refunds", conditions, values)
+
+    def refunds_of_order(self, request: Request) -> Response:
+        """``GET /orders/<id>/refunds``: the same refunds without ``parent_id``."""
+        order_id = request.path_params["order_id"]
+        if not self._state.execute("select 1 from orders where id = ?", (order_id,)).fetchone():
+            return _not_found("woocommerce_rest_shop_order_invalid_id", "Invalid ID.")
+        pairs = query_pairs(request)
+        conditions, values = self._date_conditions(dict(pairs))
+        return self._list(
+            request, pairs, "refunds", [*conditions, "parent_id = ?"], [*values, order_id], drop="parent_id"
+        )
+
+    def products(self, request: Request) -> Response:
+        """``GET /products``."""
+        pairs = query_pairs(request)
+        conditions, values = self._date_conditions(dict(pairs))
+        return self._list(request, pairs, "documents", [*conditions, "resource = 'products'"], values)
+
+    def variations(self, request: Request) -> Response:
+        """``GET /products/<id>/variations``."""
+        product_id = request.path_params["product_id"]
+        found = self._state.execute("select 1 from documents where resource = 'products' and id = ?", (product_id,))
+        if not found.fetchone():
+            return _not_found("woocommerce_rest_product_invalid_id", "Invalid ID.")
+        pairs = query_pairs(request)
+        conditions, values = self._date_conditions(dict(pairs))
+        conditions += ["resource = 'variations'", "parent_id = ?"]
+        return self._list(request, pairs, "documents", conditions, [*values, product_id])
+
+    def customers(self, request: Request) -> Response:
+        """``GET /customers``; the date filters are ignored without a word."""
+        pairs = query_pairs(request)
+        order_by = ("id", "include", "name", "registered_date")
+        return self._list(request, pairs, "documents", ["resource = 'customers'"], [], order_by=order_by)
+
+    def taxes(self, request: Request) -> Response:
+        """``GET /taxes``."""
+        return self._list(
+            request, query_pairs(request), "documents", ["resource = 'taxes'"], [], order_by=("id", "order", "priority")
+        )
+
+    def _date_conditions(self, query: dict[str, str]) -> tuple[list[str], list[Any]]:
+        found = moments(query, self._zone)
+        return [f"{_DATE_COLUMNS[name]} ?" for name in found], list(found.values())
+
+    def _list(
+        self, request: Request, pairs: Sequence[tuple[str, str]], table: str, conditions: list[str], values: list[Any],
+        *, order_by: Sequence[str] = _ORDER_BY, drop: str = "",
+    ) -> Response:  # fmt: skip
+        query = dict(pairs)
+        page = page_of(query)
+        by = choice(query, "orderby", order_by[0], order_by)
+        direction = choice(query, "order", "desc", ("asc", "desc"))
+        included = ids_of(pairs, "include")
+        if included:
+            conditions = [*conditions, f"id in ({_marks(included)})"]
+            values = [*values, *included]
+        where = " and ".join(conditions) or "true"
+        # Only our own words are put into the statements below; everything a client sends is a parameter.
+        (total,) = self._state.execute(f"select count(*) from {table} where {where}", values).fetchone()  # noqa: S608
+        order = _order_clause(by, direction, page.number)
+        rows = self._state.execute(
+            f"select body from {table} where {where} order by {order} limit ? offset ?",  # noqa: S608
+            [*values, page.size, page.offset],
+        ).fetchall()
+        bodies = [row["body"] for row in rows]
+        fields = fields_of(pairs)
+        if drop or fields:
+            bodies = [_cut(body, fields, drop) for body in bodies]
+        content = self._with_site(request, f"[{','.join(bodies)}]")
+        # Beyond the last page both totals are 0, whatever the real totals are.
+        pages = -(-total // page.size) if rows else 0
+        headers = {"X-WP-Total": str(total if rows else 0), "X-WP-TotalPages": str(pages)}
+        link = self._link(request, pairs, page.number, pages)
+        if link:
+            headers["Link"] = link
+        return self._json(content, headers)
+
+    def _link(self, request: Request, pairs: Sequence[tuple[str, str]], number: int, pages: int) -> str:
+        base = f"{_server(request)}{request.url.path}"
+        others = [(name, value) for name, value in pairs if name != "page"]
+        found = []
+        for step, relation in ((number - 1, "prev"), (number + 1, "next")):
+            if pages and 1 <= step <= pages:
+                found.append(f'<{base}?{urlencode([*others, ("page", str(step))])}>; rel="{relation}"')
+        return ", ".join(found)
+
+    # -- single records ------------------------------------------------------------------------------------------------
+
+    def order(self, request: Request) -> Response:
+        """``GET /orders/<id>``: trashed orders too, with status trash."""
+        return self._single(request, "orders", "id = ?", "woocommerce_rest_shop_order_invalid_id", "order_id")
+
+    def product(self, request: Request) -> Response:
+        """``GET /products/<id>``."""
+        where = "resource = 'products' and id = ?"
+        return self._single(request, "documents", where, "woocommerce_rest_product_invalid_id", "product_id")
+
+    def customer(self, request: Request) -> Response:
+        """``GET /customers/<id>``."""
+        where = "resource = 'customers' and id = ?"
+        return self._single(request, "documents", where, "woocommerce_rest_invalid_id", "customer_id")
+
+    def _single(self, request: Request, table: str, where: str, missing: str, parameter: str) -> Response:
+        row = self._state.execute(
+            f"select body from {table} where {where}",  # noqa: S608 (our own words)
+            (request.path_params[parameter],),
+        ).fetchone()
+        if row is None:
+            return _not_found(missing, "Invalid ID.")
+        fields = fields_of(query_pairs(request))
+        body = _cut(row["body"], fields, "") if fields else row["body"]
+        return self._json(self._with_site(request, body), {})
+
+    # -- the shop itself -----------------------------------------------------------------------------------------------
+
+    def statuses(self, request: Request) -> Response:
+        """``GET /orders/statuses``: without trash."""
+        return JSONResponse([{"slug": slug, "name": name} for slug, name in STATUSES.items()])
+
+    def currency(self, request: Request) -> Response:
+        """``GET /data/currencies/current``."""
+        store = self._store
+        href = f"{_server(request)}/{store.store_id}{API}/data/currencies"
+        links = {
+            "self": [{"href": f"{href}/{store.currency}", "targetHints": {"allow": ["GET"]}}],
+            "collection": [{"href": href}],
+        }
+        return JSONResponse(
+            {"code": store.currency, "name": store.currency_name, "symbol": store.currency_symbol, "_links": links}
+        )
+
+    def system_status(self, request: Request) -> Response:
+        """``GET /system_status``: what a loader wants to know of a shop's set-up."""
+        store = self._store
+        site = f"{_server(request)}/{store.store_id}"
+        return JSONResponse(
+            {
+                "environment": {
+                    "home_url": site, "site_url": site, "version": WOOCOMMERCE_VERSION, "wp_version": "6.8.3",
+                    "wp_multisite": False, "php_version": "8.2.36", "default_timezone": "UTC", "language": "en_US",
+                    "secure_connection": request.url.scheme == "https", "hide_errors": True,
+                },
+                "database": {"wc_database_version": WOOCOMMERCE_VERSION, "database_prefix": "wp_"},
+                "active_plugins": [
+                    {"plugin": "woocommerce-gateway-stripe/woocommerce-gateway-stripe.php",
+                     "name": "WooCommerce Stripe Gateway", "version": "10.6.1" if store.notes_refund_id else "9.1.0"},
+                ],
+                "settings": {
+                    "api_enabled": True, "force_ssl": False, "currency": store.currency,
+                    "currency_symbol": store.currency_symbol, "currency_position": "left", "thousand_separator": ",",
+                    "decimal_separator": ".", "number_of_decimals": 2, "HPOS_enabled": True, "HPOS_sync_enabled": False,
+                },
+                "security": {"secure_connection": request.url.scheme == "https", "hide_errors": True},
+                "pages": [],
+            }
+        )  # fmt: skip
+
+    def _with_site(self, request: Request, content: str) -> str:
+        return content.replace(SITE, _server(request))
+
+    def _json(self, content: str, headers: dict[str, str]) -> Response:
+        fixed = {"Cache-Control": _NO_CACHE, "Allow": "GET, POST"}
+        return Response(content, media_type=_JSON, headers=fixed | headers)
+
+
+def _server(request: Request) -> str:
+    """Scheme and host the client used: the address that stands in links and in ``site_url``."""
+    return f"{request.url.scheme}://{request.url.netloc}"
+
+
+def _marks(values: Sequence[Any] | set[str]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def _order_clause(by: str, direction: str, page: int) -> str:
+    if by == "modified":
+        # The real query has no tie-breaker, so records of one second may change places from page to page.
+        return f"modified {direction}, id {'asc' if page % 2 else 'desc'}"
+    if by in ("date", "registered_date"):
+        return f"created {direction}, id {direction}"
+    return f"id {direction}"
+
+
+def _cut(body: str, fields: Sequence[Sequence[str]], drop: str) -> str:
+    record = _DECODER.decode(body)
+    record.pop(drop, None)
+    return encode(only(record, fields) if fields else record)
+
+
+def _not_found(code: str, message: str) -> JSONResponse:
+    return JSONResponse({"code": code, "message": message, "data": {"status": 404}}, status_code=404)
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    return _not_found("rest_no_route", "No route was found matching the URL and request method.")
+
+
+def create_app(state_path: Path, store: StoreProfile, consumer_key: str, consumer_secret: str) -> Starlette:
+    """The store's REST API, to be mounted at the store's address.
+
+    Args:
+        state_path: the store's generated state file.
+        store: which store it is.
+        consumer_key: its API key.
+        consumer_secret: the key's secret.
+    """
+    shop = WooCommerceStore(store, open_state(state_path), KeyCheck(consumer_key, consumer_secret))
+    routes = {
+        "/orders": shop.orders,
+        "/orders/statuses": shop.statuses,
+        "/orders/{order_id:int}": shop.order,
+        "/orders/{order_id:int}/refunds": shop.refunds_of_order,
+        "/refunds": shop.refunds,
+        "/products": shop.products,
+        "/products/{product_id:int}": shop.product,
+        "/products/{product_id:int}/variations": shop.variations,
+        "/customers": shop.customers,
+        "/customers/{customer_id:int}": shop.customer,
+        "/taxes": shop.taxes,
+        "/system_status": shop.system_status,
+        "/data/currencies/current": shop.currency,
+    }
+    methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+    return Starlette(
+        routes=[Route(f"{API}{path}", shop.guarded(answer), methods=methods) for path, answer in routes.items()],
+        exception_handlers={404: _no_route, 405: _no_route},
+    )

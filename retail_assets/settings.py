@@ -1,0 +1,476 @@
+"""The only reader of the environment and of ``retail.yaml``.
+
+Every value is checked before anything runs; an error names the path in the file, the value and what is allowed.
+"""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+from zoneinfo import available_timezones
+
+import yaml
+from dotenv import dotenv_values
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+
+from retail_assets.money import UnknownCurrencyError, exponent
+
+_CHECKOUT: Final = Path(__file__).resolve().parent.parent
+_REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_LONGEST_SHOWN_VALUE: Final = 80
+
+
+class SettingsError(Exception):
+    """The configuration cannot be used; ``problems`` holds one line for each thing to mend."""
+
+    def __init__(self, source: str, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(f"{source} cannot be used:\n" + "\n".join(f"  - {problem}" for problem in self.problems))
+
+
+def _known_time_zone(value: str) -> str:
+    if value not in available_timezones():
+        raise ValueError("must be an IANA time zone, for example Europe/Berlin")
+    return value
+
+
+def _known_currency(value: str) -> str:
+    try:
+        exponent(value)
+    except UnknownCurrencyError as error:
+        raise ValueError("must be an ISO 4217 currency code, for example EUR") from error
+    return value
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be an address such as https://shop.example.com")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("must be a bare address: no user, password, query or fragment")
+    return value.rstrip("/")
+
+
+def _private_url(value: str) -> str:
+    """For systems that are sent the secret itself; a store on plain http is sent OAuth signatures only."""
+    parts = urlsplit(value)
+    if parts.scheme == "http" and parts.hostname not in {"127.0.0.1", "localhost", "::1"}:
+        raise ValueError("must use https: the key would travel in the clear (plain http only to this machine)")
+    return value
+
+
+Id = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+EntityCode = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]{0,9}$")]
+CountryCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+CurrencyCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), AfterValidator(_known_currency)]
+TimeZone = Annotated[str, AfterValidator(_known_time_zone)]
+BaseUrl = Annotated[str, AfterValidator(_http_url)]
+PrivateUrl = Annotated[BaseUrl, AfterValidator(_private_url)]
+Secret = Annotated[
+    SecretStr,
+    WithJsonSchema({"type": "string", "pattern": _REFERENCE.pattern, "description": "Only as ${NAME}."}),
+]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class _HttpSource(_Model):
+    base_url: BaseUrl = Field(description="Address of the system; the API's own path is appended to it.")
+    requests_per_second: float | None = Field(None, gt=0, le=1000, description="Client-side limit; none if left out.")
+    timeout_seconds: float = Field(60, gt=0, le=600, description="How long to wait for an answer.")
+    retries: int = Field(5, ge=0, le=10, description="How often a failed read is tried again.")
+
+
+class Entity(_Model):
+    """A legal entity: one set of books."""
+
+    code: EntityCode
+    name: str = Field(min_length=1)
+    country: CountryCode
+    base_currency: CurrencyCode = Field(description="Currency of the books.")
+    time_zone: TimeZone = Field(description="Zone that decides on which day something happened in the books.")
+    erp: Id = Field(description="The ERP that keeps its books.")
+    company: str = Field(min_length=1, description="The ERP's own name of the entity.")
+
+
+class Store(_HttpSource):
+    """A WooCommerce store."""
+
+    id: Id
+    name: str = Field(min_length=1)
+    system: Literal["woocommerce"] = "woocommerce"
+    entity: EntityCode
+    site_url: BaseUrl | None = Field(
+        None, description="The store's public address, as gateways note it; base_url if left out."
+    )
+    consumer_key: Secret
+    consumer_secret: Secret
+
+
+class GatewayStore(_Model):
+    """A store that a gateway account serves."""
+
+    store: Id
+    payment_method: str = Field("stripe", min_length=1, description="Slug of the payment method in the store's orders.")
+
+
+class Gateway(_HttpSource):
+    """An account at a payment gateway."""
+
+    id: Id
+    base_url: PrivateUrl
+    system: Literal["stripe"]
+    entity: EntityCode
+    bank: Id = Field(description="Bank account its payouts go to.")
+    api_key: Secret
+    stores: tuple[GatewayStore, ...] = Field(min_length=1)
+    order_reference: Literal["number", "id"] = Field(
+        "number", description="What the plugin writes into metadata.order_id: the order's number or its id."
+    )
+    reference_prefix: str = Field("", description="Prefix before the order number in merchant references.")
+
+
+class Bank(_Model):
+    """A bank account whose statements are dropped into a folder."""
+
+    id: Id
+    entity: EntityCode
+    format: Literal["camt.053"]
+    folder: str = Field(min_length=1, description="Below RETAIL_HOME/inbox, or an absolute path.")
+    account: str = Field(min_length=4, description="IBAN or other account id, as the statements have it.")
+    currency: CurrencyCode
+
+
+class Erp(_HttpSource):
+    """An ERP that keeps books."""
+
+    id: Id
+    base_url: PrivateUrl
+    system: Literal["erpnext"]
+    api_key: Secret
+    api_secret: Secret
+    key_field: str = Field(
+        "platform_ref", pattern=r"^[a-z][a-z0-9_]*$", description="Unique custom field that holds our posting key."
+    )
+
+
+class Policy(_Model):
+    """What an entity's finance team has decided."""
+
+    revenue_recognition: Literal["capture"] = Field("capture", description="Event that makes a sale revenue.")
+    tolerance_minor_units: int = Field(1, ge=0, le=100, description="Largest rounding difference a match may have.")
+    settlement_grace_days: int = Field(2, ge=0, le=60, description="Days a record may wait for its other side.")
+    bank_grace_days: int = Field(3, ge=0, le=60, description="Days after its arrival date until a payout must be on the bank.")
+
+
+class Policies(_Model):
+    """The default policy and what entities decide otherwise."""
+
+    default: Policy = Policy()  # pyright: ignore[reportCallIssue]
+    entities: Mapping[EntityCode, dict[str, Any]] = Field(default_factory=dict)
+
+
+class Warehouse(_Model):
+    """The analytical store."""
+
+    engine: Literal["duckdb"] = "duckdb"
+
+
+class Operations(_Model):
+    """The operations store."""
+
+    url: Secret | None = Field(None, description="SQLAlchemy URL of a Postgres database; SQLite under RETAIL_HOME if left out.")
+
+
+class Configuration(_Model):
+    """The content of ``retail.yaml``."""
+
+    entities: tuple[Entity, ...] = Field(min_length=1)
+    stores: tuple[Store, ...] = Field(min_length=1)
+    gateways: tuple[Gateway, ...] = ()
+    banks: tuple[Bank, ...] = ()
+    erps: tuple[Erp, ...] = ()
+    policies: Policies = Policies()
+    warehouse: Warehouse = Warehouse()
+    operations: Operations = Operations()  # pyright: ignore[reportCallIssue]
+
+    @field_validator("policies")
+    @classmethod
+    def _policies_are_valid(cls, policies: Policies) -> Policies:
+        for overrides in policies.entities.values():
+            Policy.model_validate({**policies.default.model_dump(), **overrides})
+        return policies
+
+    @model_validator(mode="after")
+    def _references_exist(self) -> "Configuration":
+        problems = [*_duplicates(self), *_dangling(self)]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def entity(self, code: str) -> Entity:
+        """The entity with that code; KeyError if there is none."""
+        return _by_key(self.entities, "code", code)
+
+    def bank(self, bank_id: str) -> Bank:
+        """The bank account with that id; KeyError if there is none."""
+        return _by_key(self.banks, "id", bank_id)
+
+    def erp(self, erp_id: str) -> Erp:
+        """The ERP with that id; KeyError if there is none."""
+        return _by_key(self.erps, "id", erp_id)
+
+    def policy(self, entity_code: str) -> Policy:
+        """What holds for an entity: its own decisions over the default ones."""
+        overrides = self.policies.entities.get(entity_code, {})
+        return Policy.model_validate({**self.policies.default.model_dump(), **overrides})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where everything lives, what is configured, and what time it is."""
+
+    home: Path
+    config_path: Path
+    configuration: Configuration
+    as_of: datetime | None
+    checkout: Path = _CHECKOUT
+
+    @property
+    def warehouse_path(self) -> Path:
+        """The DuckDB file; its stem is part of dbt's relation names and never changes."""
+        return self.home / "warehouse.duckdb"
+
+    @property
+    def sandbox_path(self) -> Path:
+        return self.home / "sandbox"
+
+    @property
+    def dlt_path(self) -> Path:
+        return self.home / "dlt"
+
+    @property
+    def dagster_path(self) -> Path:
+        return self.home / "dagster"
+
+    @property
+    def dbt_project_path(self) -> Path:
+        return self.checkout / "dbt_project"
+
+    @property
+    def dbt_target_path(self) -> Path:
+        return self.home / "dbt"
+
+    @property
+    def audit_anchor_path(self) -> Path:
+        """Head of the evidence chain, kept outside the operations store so that a cut tail is noticed."""
+        return self.home / "exports" / "audit_head.json"
+
+    @cached_property
+    def operations_url(self) -> str:
+        url = self.configuration.operations.url
+        return url.get_secret_value() if url else f"sqlite:///{self.home / 'operations.sqlite'}"
+
+    def inbox_path(self, bank: Bank) -> Path:
+        """The folder a bank's statements are dropped into."""
+        return self.home / "inbox" / bank.folder
+
+    def now(self) -> datetime:
+        """The one clock: ``as_of`` when it is set, else the current time; aware, UTC."""
+        return self.as_of or datetime.now(UTC)
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read and check everything that is configured.
+
+    Args:
+        environment: stands in for ``os.environ`` in tests.
+
+    Raises:
+        SettingsError: with every problem found, each with its path, value and what is allowed.
+    """
+    env = dict(os.environ if environment is None else environment)
+    config_path = Path(env.get("RETAIL_CONFIG") or _CHECKOUT / "data" / "retail.yaml").expanduser().resolve()
+    home = Path(env.get("RETAIL_HOME") or _CHECKOUT / ".retail").expanduser().resolve()
+    return Settings(
+        home=home,
+        config_path=config_path,
+        configuration=read_configuration(config_path, env),
+        as_of=_as_of(env.get("RETAIL_AS_OF")),
+    )
+
+
+def sandbox_credentials() -> dict[str, str]:
+    """What the simulated retailer's systems accept: the environment over ``data/retail.env``."""
+    return environment_for(_CHECKOUT / "data" / "retail.yaml", os.environ)
+
+
+def environment_for(config_path: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment over the ``.env`` file beside the configuration (same name, suffix ``.env``)."""
+    beside = config_path.with_suffix(".env")
+    values = {name: value for name, value in dotenv_values(beside).items() if value} if beside.is_file() else {}
+    return {**values, **environment}
+
+
+def read_configuration(path: Path, environment: Mapping[str, str]) -> Configuration:
+    """Parse ``retail.yaml``, fill in ``${NAME}`` and check it.
+
+    Raises:
+        SettingsError: the file is missing, is no YAML, or breaks the schema.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(str(path), ["the file does not exist: set RETAIL_CONFIG to your retail.yaml"]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(str(path), [str(error)]) from error
+    except yaml.YAMLError as error:
+        raise SettingsError(str(path), [f"it is not valid YAML: {error}"]) from error
+    if not isinstance(document, dict):
+        raise SettingsError(str(path), ["it must be a mapping with entities, stores, gateways, banks and erps"])
+    problems = list(_literal_secrets(document))
+    filled = _fill(document, environment_for(path, environment), "", problems)
+    if problems:
+        raise SettingsError(str(path), problems)
+    try:
+        return Configuration.model_validate(filled)
+    except ValidationError as error:
+        raise SettingsError(str(path), [_in_words(detail) for detail in error.errors()]) from None
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of ``retail.yaml``, as published in ``docs/retail.schema.json``."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "retail.yaml",
+        **Configuration.model_json_schema(),
+    }
+
+
+_SECRET_FIELDS: Final = frozenset({"consumer_key", "consumer_secret", "api_key", "api_secret"})
+
+
+def _literal_secrets(document: Mapping[str, Any]) -> Iterable[str]:
+    for section in ("stores", "gateways", "erps"):
+        items = document.get(section)
+        for index, item in enumerate(items if isinstance(items, list) else []):
+            for field in _SECRET_FIELDS & set(item if isinstance(item, dict) else ()):
+                if not _REFERENCE.fullmatch(str(item[field])):
+                    yield f"{section}[{index}].{field}: a secret may only be given as ${{NAME}}, never literally"
+    operations = document.get("operations")
+    url = operations.get("url") if isinstance(operations, dict) else None
+    if url is not None and not _REFERENCE.search(str(url)):
+        yield "operations.url: it holds a password, so it may only be given as ${NAME}"
+
+
+def _fill(value: Any, environment: Mapping[str, str], path: str, problems: list[str]) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: _fill(item, environment, f"{path}.{key}" if path else str(key), problems) for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_fill(item, environment, f"{path}[{index}]", problems) for index, item in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+    for name in _REFERENCE.findall(value):
+        if not environment.get(name):
+            problems.append(f"{path}: the environment variable {name} is not set")
+    return _REFERENCE.sub(lambda match: environment.get(match[1], ""), value)
+
+
+def _in_words(detail: ErrorDetails) -> str:
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"]).lstrip(".")
+    message = detail["msg"].removeprefix("Value error, ")
+    shown = detail["input"]
+    if detail["type"] == "missing":
+        return f"{path}: is missing"
+    if detail["type"] == "extra_forbidden":
+        return f"{path}: is not a known setting"
+    if isinstance(shown, (dict, list)) or not path:
+        return f"{path or 'retail.yaml'}: {message}"
+    if path.rsplit(".", 1)[-1] in _SECRET_FIELDS or path == "operations.url":
+        return f"{path}: {message}"
+    return f"{path}: {str(shown)[:_LONGEST_SHOWN_VALUE]!r} is not allowed: {message}"
+
+
+def _as_of(text: str | None) -> datetime | None:
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise SettingsError("RETAIL_AS_OF", [f"{text!r} is not a date and time such as 2026-11-05T12:00:00Z"]) from None
+    if moment.tzinfo is None:
+        raise SettingsError("RETAIL_AS_OF", [f"{text!r} has no time zone: write 2026-11-05T12:00:00Z for UTC"])
+    return moment.astimezone(UTC)
+
+
+def _by_key(items: Iterable[Any], field: str, key: str) -> Any:
+    for item in items:
+        if getattr(item, field) == key:
+            return item
+    raise KeyError(key)
+
+
+def _duplicates(configuration: Configuration) -> Iterable[str]:
+    instances = [
+        item.id for group in (configuration.stores, configuration.gateways, configuration.banks, configuration.erps) for item in group
+    ]
+    for name, ids in (("entities", [entity.code for entity in configuration.entities]), ("sources", instances)):
+        for key, count in Counter(ids).items():
+            if count > 1:
+                yield f"{name}: {key!r} is used {count} times; ids must be unique over stores, gateways, banks and erps"
+
+
+def _dangling(configuration: Configuration) -> Iterable[str]:
+    entities = {entity.code: entity for entity in configuration.entities}
+    stores = {store.id: store for store in configuration.stores}
+    banks = {bank.id: bank for bank in configuration.banks}
+    erps = {erp.id for erp in configuration.erps}
+
+    def unknown(path: str, value: str, known: Iterable[str]) -> str:
+        return f"{path}: {value!r} does not exist; known are {', '.join(sorted(known)) or 'none'}"
+
+    for index, entity in enumerate(configuration.entities):
+        if entity.erp not in erps:
+            yield unknown(f"entities[{index}].erp", entity.erp, erps)
+    for section, items in (("stores", configuration.stores), ("gateways", configuration.gateways), ("banks", configuration.banks)):
+        for index, item in enumerate(items):
+            if item.entity not in entities:
+                yield unknown(f"{section}[{index}].entity", item.entity, entities)
+    for index, gateway in enumerate(configuration.gateways):
+        if gateway.bank not in banks:
+            yield unknown(f"gateways[{index}].bank", gateway.bank, banks)
+        elif banks[gateway.bank].entity != gateway.entity:
+            yield f"gateways[{index}].bank: {gateway.bank!r} belongs to entity {banks[gateway.bank].entity}, not {gateway.entity}"
+        for position, served in enumerate(gateway.stores):
+            if served.store not in stores:
+                yield unknown(f"gateways[{index}].stores[{position}].store", served.store, stores)
+            elif stores[served.store].entity != gateway.entity:
+                yield (
+                    f"gateways[{index}].stores[{position}].store: {served.store!r} sells for entity "
+                    f"{stores[served.store].entity}, not {gateway.entity}; an entry belongs to exactly one entity"
+                )
+    for code in configuration.policies.entities:
+        if code not in entities:
+            yield unknown(f"policies.entities.{code}", code, entities)

@@ -1,0 +1,1 @@
+"""Sources: pure dlt, one folder per system. Nothing here knows Dagster."""

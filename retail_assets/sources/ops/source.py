@@ -1,0 +1,117 @@
+"""The dlt source of what the models need to know about ourselves: always read in full."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import dlt
+from dlt.sources import DltResource
+from sqlalchemy import Engine
+
+from retail_assets import money
+from retail_assets.contracts import Table, tables_of
+from retail_assets.ops import load_log, outbox, quarantine
+from retail_assets.settings import Settings
+from retail_assets.sources.records import from_rows
+from retail_assets.sources.schema import dlt_columns
+from retail_assets.sources.warehouse import SCHEMA_CONTRACT
+
+Row = Mapping[str, Any]
+
+
+@dlt.source(name="ops", max_table_nesting=0)
+def ops_source(settings: Settings, operations: Engine) -> Sequence[DltResource]:
+    """Configuration, clock, quarantine, load log and postings, each replacing its raw table.
+
+    Args:
+        settings: the configuration and the clock.
+        operations: the operations store.
+    """
+    readers: dict[str, Callable[[], Iterable[Row]]] = {
+        "entities": lambda: _entities(settings),
+        "stores": lambda: _stores(settings),
+        "gateways": lambda: _gateways(settings),
+        "gateway_stores": lambda: _gateway_stores(settings),
+        "banks": lambda: _banks(settings),
+        "erps": lambda: _erps(settings),
+        "currency_exponents": _currency_exponents,
+        "clock": lambda: [{"as_of": settings.now()}],
+        "load_status": lambda: load_log.status_rows(operations),
+        "quarantine": lambda: quarantine.rows(operations),
+        "postings": lambda: outbox.rows(operations),
+    }
+    return tuple(_resource(contract, readers[contract.name], settings) for contract in tables_of("ops"))
+
+
+def _resource(contract: Table, read: Callable[[], Iterable[Row]], settings: Settings) -> DltResource:
+    def rows() -> Iterator[Any]:
+        yield from_rows(contract, list(read()), instance="", loaded_at=settings.now())
+
+    return dlt.resource(
+        rows,
+        name=contract.name,
+        columns=dlt_columns(contract),  # pyright: ignore[reportArgumentType]
+        schema_contract=SCHEMA_CONTRACT,  # pyright: ignore[reportArgumentType]
+        write_disposition="replace",
+    )
+
+
+def _entities(settings: Settings) -> Iterator[Row]:
+    for entity in settings.configuration.entities:
+        yield {
+            "entity_code": entity.code,
+            "entity_name": entity.name,
+            "country_code": entity.country,
+            "base_currency_code": entity.base_currency,
+            "time_zone": entity.time_zone,
+            "erp_id": entity.erp,
+            **settings.configuration.policy(entity.code).model_dump(),
+        }
+
+
+def _stores(settings: Settings) -> Iterator[Row]:
+    for store in settings.configuration.stores:
+        yield {
+            "store_id": store.id,
+            "store_name": store.name,
+            "entity_code": store.entity,
+            "site_url": store.site_url or store.base_url,
+        }
+
+
+def _gateways(settings: Settings) -> Iterator[Row]:
+    for gateway in settings.configuration.gateways:
+        yield {
+            "gateway_id": gateway.id,
+            "gateway_system": gateway.system,
+            "entity_code": gateway.entity,
+            "bank_id": gateway.bank,
+            "order_reference": gateway.order_reference,
+            "reference_prefix": gateway.reference_prefix,
+        }
+
+
+def _gateway_stores(settings: Settings) -> Iterator[Row]:
+    for gateway in settings.configuration.gateways:
+        for served in gateway.stores:
+            yield {"gateway_id": gateway.id, "store_id": served.store, "payment_method": served.payment_method}
+
+
+def _banks(settings: Settings) -> Iterator[Row]:
+    for bank in settings.configuration.banks:
+        yield {
+            "bank_id": bank.id,
+            "entity_code": bank.entity,
+            "account_id": bank.account,
+            "currency_code": bank.currency,
+        }
+
+
+def _erps(settings: Settings) -> Iterator[Row]:
+    for entity in settings.configuration.entities:
+        erp = settings.configuration.erp(entity.erp)
+        yield {"erp_id": erp.id, "entity_code": entity.code, "erp_system": erp.system, "company": entity.company}
+
+
+def _currency_exponents() -> Iterator[Row]:
+    for provider, currency_code, exponent in money.exponents():
+        yield {"provider": provider, "currency_code": currency_code, "exponent": exponent}

@@ -1,0 +1,315 @@
+"""JSON records, byte for byte as received, to Arrow tables that keep their contract; what breaks it is rejected.
+
+The fast path hands a whole page to Arrow with the contract as explicit schema: exact decimals, no floats, and an error
+on anything that does not fit. Only a page that fails is split down to the records at fault. These get a second chance
+(PHP writes ``[]`` for an empty object and ``""`` for nothing) and otherwise come back as rejected, with the reason.
+"""
+
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from typing import Any, Final
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json
+
+from retail_assets.contracts import Column, Table, children_of
+from retail_assets.ops.quarantine import Rejection
+from retail_assets.sources.repair import UnfitError, repair
+from retail_assets.sources.schema import ARROW_TYPES, UTC_TIMESTAMP, own_columns, record_schema, table_schema
+
+_TOMBSTONE_ID: Final = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What became of one page of records of ``contract``: ``received == loaded + len(rejected)``.
+
+    ``tables`` holds the good rows of the contract's table and of its children, ``loaded_keys`` the good records' keys.
+    """
+
+    contract: Table
+    received: int
+    tables: Mapping[Table, pa.Table]
+    rejected: Sequence[Rejection] = ()
+    loaded_keys: Sequence[str] = ()
+
+    @property
+    def loaded(self) -> int:
+        return self.received - len(self.rejected)
+
+
+@dataclass(slots=True)
+class _Parsed:
+    """Records that fit, beside the rows Arrow made of them."""
+
+    rows: list[pa.Table] = field(default_factory=list)
+    payloads: list[bytes] = field(default_factory=list)
+    given: list[Mapping[str, Any]] = field(default_factory=list)
+    rejected: list[Rejection] = field(default_factory=list)
+
+
+def convert(
+    table: Table,
+    records: Sequence[bytes],
+    *,
+    instance: str,
+    loaded_at: datetime,
+    origin: str,
+    given: Sequence[Mapping[str, Any]] | None = None,
+) -> Batch:
+    """Turn one page of JSON records into Arrow tables for ``table`` and its children.
+
+    Args:
+        records: one JSON object each, as received.
+        instance: id of the store, gateway, bank or ERP.
+        loaded_at: aware time of loading.
+        origin: the request or file they came from, for the reader of an error.
+        given: per record, values of columns that the record itself lacks (an id that is only in the address).
+
+    Returns:
+        The rows that keep the contract, and the records that break it.
+    """
+    parsed = _Parsed()
+    _parse(table, list(records), list(given or [{}] * len(records)), origin, parsed)
+    if not parsed.rows:
+        return Batch(table, len(records), {}, parsed.rejected)
+    root = pa.concat_tables(parsed.rows)
+    columns = _root_columns(table, root, parsed.given)
+    lists = {child: _children(child, root, columns) for child in children_of(table)}
+
+    faults = _broken_rules(table, columns)
+    for child, (child_columns, parents) in lists.items():
+        for row, (column, value, reason) in _broken_rules(child, child_columns).items():
+            faults.setdefault(parents[row].as_py(), (f"{child.list_path}[].{column}", value, reason))
+    for row, (column, value, reason) in sorted(faults.items()):
+        payload = parsed.payloads[row]
+        key = _record_key(table, columns, row)
+        parsed.rejected.append(Rejection(key, column, value, reason, f"{origin}, record {key}", payload))
+
+    keep = pa.array([row not in faults for row in range(root.num_rows)])
+    payloads = [payload for row, payload in enumerate(parsed.payloads) if row not in faults]
+    tables = {table: _finish(table, _filter(columns, keep), instance, loaded_at, payloads)}
+    for child, (child_columns, parents) in lists.items():
+        kept = _filter(child_columns, pc.take(keep, parents))
+        tables[child] = _finish_child(child, kept, _filter(columns, keep), instance, loaded_at)
+    keys = [_record_key(table, columns, row) for row in range(root.num_rows) if row not in faults]
+    return Batch(table, len(records), tables, parsed.rejected, keys)
+
+
+def from_rows(
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    instance: str,
+    loaded_at: datetime,
+    payloads: Sequence[bytes] | None = None,
+) -> pa.Table:
+    """Rows that a parser of ours already typed (bank files, settings) as an Arrow table of the contract.
+
+    Raises:
+        pyarrow.ArrowException: a value does not fit its declared type; that is a fault of the parser, not of the input.
+    """
+    columns = {
+        column.name: pa.array([row.get(column.name) for row in rows], type=ARROW_TYPES[column.type])
+        for column in table.columns
+    }
+    return _finish(table, columns, instance, loaded_at, payloads)
+
+
+def _parse(
+    table: Table, records: list[bytes], given: list[Mapping[str, Any]], origin: str, parsed: _Parsed
+) -> None:
+    """Parse what fits in one go; on an error halve until the records at fault are alone."""
+    if not records:
+        return
+    try:
+        rows = _read(table, records)
+    except (pa.ArrowInvalid, msgspec.MsgspecError, UnicodeDecodeError):
+        if len(records) > 1:
+            middle = len(records) // 2
+            _parse(table, records[:middle], given[:middle], origin, parsed)
+            _parse(table, records[middle:], given[middle:], origin, parsed)
+            return
+        try:
+            rows = _read(table, [repair(table, records[0])])
+        except UnfitError as fault:
+            where = f"{origin}, record {fault.key or '?'}"
+            parsed.rejected.append(Rejection(fault.key, fault.field, fault.value, fault.reason, where, records[0]))
+            return
+    parsed.rows.append(rows)
+    parsed.payloads.extend(records)
+    parsed.given.extend(given)
+
+
+def _read(table: Table, records: Sequence[bytes]) -> pa.Table:
+    # A line break inside valid JSON can only be white space, so a blank may take its place.
+    lines = b"\n".join(record.replace(b"\n", b" ").replace(b"\r", b" ") for record in records)
+    parsed = pyarrow.json.read_json(
+        io.BytesIO(lines),
+        read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=len(lines) + 1),
+        parse_options=pyarrow.json.ParseOptions(
+            explicit_schema=record_schema(table), unexpected_field_behavior="ignore"
+        ),
+    )
+    if parsed.num_rows != len(records):
+        raise pa.ArrowInvalid(f"{len(records)} records were sent, {parsed.num_rows} were read")
+    extracted = _json_columns(table, records)
+    for name, values in extracted.items():
+        parsed = parsed.append_column(name, pa.array(values, pa.string()))
+    return parsed
+
+
+@cache
+def _raw_decoder(table: Table) -> tuple[tuple[str, ...], msgspec.json.Decoder] | None:
+    names = tuple(column.name for column in table.columns if column.type == "json")
+    if not names:
+        return None
+    fields = [(name, msgspec.Raw, msgspec.Raw(b"null")) for name in names]
+    return names, msgspec.json.Decoder(msgspec.defstruct("JsonColumns", fields))
+
+
+def _json_columns(table: Table, records: Sequence[bytes]) -> dict[str, list[str | None]]:
+    """Columns of type ``json``: the bytes of that member, untouched."""
+    decoder = _raw_decoder(table)
+    if decoder is None:
+        return {}
+    names, decode = decoder[0], decoder[1].decode
+    values: dict[str, list[str | None]] = {name: [] for name in names}
+    for record in records:
+        members = decode(record)
+        for name in names:
+            raw = bytes(getattr(members, name))
+            values[name].append(None if raw == b"null" else raw.decode())
+    return values
+
+
+def _root_columns(table: Table, root: pa.Table, given: Sequence[Mapping[str, Any]]) -> dict[str, pa.Array]:
+    columns = {}
+    for column in table.columns:
+        if column.type == "json":
+            columns[column.name] = root.column(column.name).combine_chunks()
+        else:
+            columns[column.name] = _typed(column, _member(root, column.source_path))
+    for name in {name for values in given for name in values}:
+        arrow_type = columns[name].type
+        columns[name] = pc.coalesce(pa.array([values.get(name) for values in given], arrow_type), columns[name])
+    return columns
+
+
+def _children(
+    child: Table, root: pa.Table, parent_columns: Mapping[str, pa.Array]
+) -> tuple[dict[str, pa.Array], pa.Array]:
+    """A child's columns, and for each of its rows the index of its parent."""
+    lists = root.column(child.list_path).combine_chunks()
+    parents = pc.list_parent_indices(lists)
+    elements = pc.list_flatten(lists)
+    columns = {
+        column.name: _typed(column, _struct_member(elements, column.source_path)) for column in own_columns(child)
+    }
+    # parent_key is (instance, parent's id): the id travels under the child's own name for it.
+    columns[child.parent_key[1]] = pc.take(parent_columns["id"], parents)
+    return {column.name: columns[column.name] for column in child.columns}, parents
+
+
+def _member(root: pa.Table, path: str) -> pa.Array:
+    first, _, rest = path.partition(".")
+    array = root.column(first).combine_chunks()
+    return _struct_member(array, rest) if rest else array
+
+
+def _struct_member(array: pa.Array, path: str) -> pa.Array:
+    for name in path.split("."):
+        array = pc.struct_field(array, name)
+    return array
+
+
+def _typed(column: Column, array: pa.Array) -> pa.Array:
+    if column.type == "timestamp":
+        return pc.assume_timezone(array, "UTC")
+    if column.type == "date":
+        return array.cast(pa.date32())
+    return array
+
+
+def _broken_rules(table: Table, columns: Mapping[str, pa.Array]) -> dict[int, tuple[str, str | None, str]]:
+    """Rows that break a rule of their contract: row → (column, value, reason)."""
+    faults: dict[int, tuple[str, str | None, str]] = {}
+    for column in table.columns:
+        array = columns[column.name]
+        if column.required and array.null_count:
+            for row in pc.indices_nonzero(pc.is_null(array)).to_pylist():
+                faults.setdefault(row, (column.name, None, "is missing, but the contract requires it"))
+        if column.minimum is not None:
+            low = pc.fill_null(pc.less(array, pa.scalar(column.minimum).cast(array.type)), False)
+            for row in pc.indices_nonzero(low).to_pylist():
+                value = str(array[row].as_py())
+                faults.setdefault(row, (column.name, value, f"must not be below {column.minimum}"))
+    return faults
+
+
+def _filter(columns: Mapping[str, pa.Array], keep: pa.Array) -> dict[str, pa.Array]:
+    return {name: array.filter(keep) for name, array in columns.items()}
+
+
+def _finish(
+    table: Table,
+    columns: Mapping[str, pa.Array],
+    instance: str,
+    loaded_at: datetime,
+    payloads: Sequence[bytes] | None,
+) -> pa.Table:
+    """Add our own columns, in the order of the contract."""
+    count = len(next(iter(columns.values())))
+    ours: dict[str, pa.Array] = {**columns, **_common(table, count, instance, loaded_at)}
+    if payloads is not None:
+        ours["_payload"] = pa.array([payload.decode() for payload in payloads], pa.string())
+        ours["_payload_sha256"] = pa.array([hashlib.sha256(payload).hexdigest() for payload in payloads], pa.string())
+    schema = table_schema(table)
+    return pa.table([ours[name] for name in schema.names], schema=schema)
+
+
+def _finish_child(
+    child: Table,
+    columns: Mapping[str, pa.Array],
+    parent_columns: Mapping[str, pa.Array],
+    instance: str,
+    loaded_at: datetime,
+) -> pa.Table:
+    """The children's rows, plus a tombstone for each parent that has none, which removes the ones it had before."""
+    parent_column = child.parent_key[1]
+    with_children = pc.unique(columns[parent_column])
+    childless = parent_columns["id"].filter(pc.invert(pc.is_in(parent_columns["id"], value_set=with_children)))
+    count, gone = len(columns[parent_column]), len(childless)
+    tombstones = {
+        column.name: childless
+        if column.name == parent_column
+        else pa.array([_TOMBSTONE_ID] * gone, ARROW_TYPES[column.type])
+        if column.name == "id"
+        else pa.nulls(gone, ARROW_TYPES[column.type])
+        for column in child.columns
+    }
+    joined: dict[str, pa.Array] = {
+        name: pa.concat_arrays([array, tombstones[name]]) for name, array in columns.items()
+    }
+    joined |= _common(child, count + gone, instance, loaded_at)
+    joined["_deleted"] = pa.concat_arrays([pa.nulls(count, pa.bool_()), pa.array([True] * gone, pa.bool_())])
+    schema = table_schema(child)
+    return pa.table([joined[name] for name in schema.names], schema=schema)
+
+
+def _common(table: Table, count: int, instance: str, loaded_at: datetime) -> dict[str, pa.Array]:
+    common = {"_loaded_at": pa.array([loaded_at] * count, UTC_TIMESTAMP)}
+    if table.instance_column:
+        common[table.instance_column] = pa.array([instance] * count, pa.string())
+    return common
+
+
+def _record_key(table: Table, columns: Mapping[str, pa.Array], row: int) -> str:
+    parts = (columns[name][row].as_py() for name in table.primary_key if name in columns)
+    return "/".join("?" if part is None else str(part) for part in parts)

@@ -1,0 +1,42 @@
+"""The warehouse as a dlt destination: one pipeline per source instance, one raw dataset per system."""
+
+from pathlib import Path
+from typing import Final
+
+import dlt
+import duckdb
+from dlt.sources import DltSource
+
+from retail_assets.contracts import TABLES
+from retail_assets.sources.schema import create_table_sql
+
+#: dlt may add tables and columns that contracts declare anew; a changed type stops the load.
+SCHEMA_CONTRACT: Final = {"tables": "evolve", "columns": "evolve", "data_type": "freeze"}
+
+
+def create_raw_tables(warehouse: Path) -> None:
+    """Make every contracted raw table that is not there yet, so that models run before a source was ever reached."""
+    warehouse.parent.mkdir(parents=True, exist_ok=True)
+    with duckdb.connect(str(warehouse)) as connection:
+        for table in TABLES:
+            connection.execute(f'create schema if not exists "{table.schema}"')
+            connection.execute(create_table_sql(table))
+
+
+def pipeline_for(system: str, instance: str, *, warehouse: Path, state: Path) -> dlt.Pipeline:
+    """The dlt pipeline of one source instance; its name is unique, its dataset is ``raw_<system>``."""
+    return dlt.pipeline(
+        f"{system}_{instance}",
+        destination=dlt.destinations.duckdb(str(warehouse)),
+        dataset_name=f"raw_{system}",
+        pipelines_dir=str(state),
+    )
+
+
+def load(source: DltSource, pipeline: dlt.Pipeline) -> None:
+    """Run a source without an orchestrator.
+
+    Local state is dropped first: what a killed run left behind is loaded again, from the cursors in the warehouse.
+    """
+    pipeline.drop()
+    pipeline.run(source, loader_file_format="parquet")

@@ -1,0 +1,1 @@
+"""What tests share: servers on loopback, recorded stores, homes."""
