@@ -89,16 +89,16 @@ def summary(as_json: Json = False) -> None:
 @app.command()
 def plan(entity: Entity = None, as_json: Json = False) -> None:
     """Show what would be posted: desired ledger minus what is posted, like a diff."""
-    from retail_assets.commands.ledger import plans, print_plan
+    from retail_assets.commands.ledger import plan_as_dict, plans, print_plan
 
     settings = _settings()
     _existing_warehouse(settings)
     found = plans(settings, _entities(settings, entity))
     if as_json:
-        _print_json({code: item.to_dict() for code, item in found.items()})
+        _print_json({code: plan_as_dict(item) for code, item in found.items()})
     else:
-        for code, item in found.items():
-            print_plan(_console(), code, item)
+        for item in found.values():
+            print_plan(_console(), item)
 
 
 @app.command()
@@ -163,6 +163,16 @@ def doctor(as_json: Json = False) -> None:
     else:
         print_findings(_console(), findings)
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+@app.command()
+def prepare() -> None:
+    """Make in each ERP what posting exactly once needs: a unique field for our key."""
+    from retail_assets.commands.ledger import prepare_erps
+
+    made = prepare_erps(_settings())
+    for what in made or ["everything is there already"]:
+        _console().print(what, highlight=False)
 
 
 @app.command()

@@ -17,8 +17,9 @@ ColumnType = Literal["text", "integer", "amount", "rate", "boolean", "timestamp"
 class Column:
     """One column: where it comes from in the record, what it means and what it may hold.
 
-    ``path`` is the dotted path inside the record and defaults to the name. ``minimum`` and ``required`` are rules: a
-    record that breaks one goes to quarantine with the field and the value named.
+    ``path`` is the dotted path inside the record and defaults to the name. ``minimum``, ``pattern`` (a regular
+    expression for the whole text) and ``required`` are rules: a record that breaks one goes to quarantine with the field
+    and the value named. ``orders_versions``: when one load brings a record twice, the one with the highest value holds.
     """
 
     name: str
@@ -27,7 +28,9 @@ class Column:
     required: bool = False
     path: str | None = None
     minimum: Decimal | None = None
+    pattern: str | None = None
     personal: bool = False
+    orders_versions: bool = False
 
     @property
     def source_path(self) -> str:
@@ -39,7 +42,8 @@ class Table:
     """The contract of one raw table.
 
     ``primary_key`` includes the instance column, so that the stores (gateways, …) of one system share a table.
-    ``parent`` and ``list_path`` make it a child table; ``parent_key`` then names the columns that hold the parent's key.
+    ``parent`` and ``list_path`` make it a child table. ``parent_key`` names the columns that hold the parent's key: rows
+    that are loaded replace all former rows of the same parent.
     ``loaded_with`` names the resource that fills it, where that is not one of its own name.
     """
 
@@ -97,6 +101,7 @@ _PAYLOAD = (
 _LOADED = (Column("_loaded_at", "timestamp", "When this version of the record was loaded.", required=True),)
 
 _ZERO = Decimal(0)
+_CURRENCY = "[A-Za-z]{3}"
 
 
 def _line_columns(kind: str) -> tuple[Column, ...]:
@@ -115,7 +120,7 @@ def _woocommerce() -> Iterator[Table]:
             Column("number", "text", "Order number shown to the customer; differs from the id with some plugins.", required=True),
             Column("order_key", "text", "Random key, unique per order; some gateways carry it in their metadata."),
             Column("status", "text", "WooCommerce status slug; 'trash' for trashed orders.", required=True),
-            Column("currency", "text", "ISO 4217 code of every amount of the order.", required=True),
+            Column("currency", "text", "ISO 4217 code of every amount of the order.", required=True, pattern=_CURRENCY),
             Column("prices_include_tax", "boolean", "Whether catalogue prices held tax; line totals are net either way."),
             Column("date_created_gmt", "timestamp", "When the order was created.", required=True),
             Column("date_modified_gmt", "timestamp", "When WooCommerce last noted a change; not every change moves it."),
@@ -123,11 +128,11 @@ def _woocommerce() -> Iterator[Table]:
             Column("date_completed_gmt", "timestamp", "When it was completed."),
             Column("total", "amount", "Gross total after discounts; does not shrink with refunds.", required=True, minimum=_ZERO),
             Column("total_tax", "amount", "All tax of the order.", required=True),
-            Column("cart_tax", "amount", "Tax on lines and fees."),
-            Column("shipping_total", "amount", "Shipping, net of tax."),
-            Column("shipping_tax", "amount", "Tax on shipping."),
-            Column("discount_total", "amount", "Discount, net of tax; already taken off the line totals."),
-            Column("discount_tax", "amount", "Tax share of the discount."),
+            Column("cart_tax", "amount", "Tax on lines and fees.", required=True),
+            Column("shipping_total", "amount", "Shipping, net of tax.", required=True),
+            Column("shipping_tax", "amount", "Tax on shipping.", required=True),
+            Column("discount_total", "amount", "Discount, net of tax; already taken off the line totals.", required=True),
+            Column("discount_tax", "amount", "Tax share of the discount.", required=True),
             Column("customer_id", "integer", "Registered customer; 0 for a guest."),
             Column("billing_email", "text", "Customer's e-mail address.", path="billing.email", personal=True),
             Column("billing_country", "text", "Billing country, ISO 3166 alpha-2.", path="billing.country"),
@@ -151,9 +156,9 @@ def _woocommerce() -> Iterator[Table]:
             Column("quantity", "rate", "Units sold; some shops sell fractions."),
             Column("tax_class", "text", "Tax class slug; empty for standard."),
             Column("subtotal", "amount", "Net before discount.", required=True),
-            Column("subtotal_tax", "amount", "Tax before discount."),
+            Column("subtotal_tax", "amount", "Tax before discount.", required=True),
             Column("total", "amount", "Net after discount.", required=True),
-            Column("total_tax", "amount", "Tax after discount, recomputed on every read; use tax lines for totals."),
+            Column("total_tax", "amount", "Tax after discount, recomputed on every read; use tax lines for totals.", required=True),
         ),
         parent="orders", list_path="line_items", parent_key=("store_id", "order_id"),
     )  # fmt: skip
@@ -178,7 +183,7 @@ def _woocommerce() -> Iterator[Table]:
             Column("method_id", "text", "Shipping method."),
             Column("method_title", "text", "Name shown to the customer."),
             Column("total", "amount", "Net.", required=True),
-            Column("total_tax", "amount", "Tax."),
+            Column("total_tax", "amount", "Tax.", required=True),
         ),
         parent="orders", list_path="shipping_lines", parent_key=("store_id", "order_id"),
     )  # fmt: skip
@@ -189,7 +194,7 @@ def _woocommerce() -> Iterator[Table]:
             Column("name", "text", "Name of the fee."),
             Column("tax_status", "text", "taxable or none."),
             Column("total", "amount", "Net; negative for a discount.", required=True),
-            Column("total_tax", "amount", "Tax."),
+            Column("total_tax", "amount", "Tax.", required=True),
         ),
         parent="orders", list_path="fee_lines", parent_key=("store_id", "order_id"),
     )  # fmt: skip
@@ -231,7 +236,7 @@ def _woocommerce() -> Iterator[Table]:
                    Column("sku", "text", "Stock keeping unit."),
                    Column("quantity", "rate", "Units, negative; may be 0 with money.")) if kind == "product" else ()),
                 Column("total", "amount", "Net, negative.", required=True),
-                Column("total_tax", "amount", "Tax, negative."),
+                Column("total_tax", "amount", "Tax, negative.", required=True),
             ),
             parent="refunds", list_path=list_path, parent_key=("store_id", "refund_id"),
         )  # fmt: skip
@@ -317,7 +322,7 @@ def _stripe() -> Iterator[Table]:
             Column("amount", "integer", "Gross in minor units of the settlement currency; negative is money out.", required=True),
             Column("fee", "integer", "Fee in minor units; positive when charged.", required=True),
             Column("net", "integer", "amount − fee: the effect on the balance.", required=True),
-            Column("currency", "text", "Settlement currency, lower case.", required=True),
+            Column("currency", "text", "Settlement currency, lower case.", required=True, pattern=_CURRENCY),
             Column("exchange_rate", "rate", "Rate from the charge's currency; a hint, never recompute from it."),
             Column("type", "text", "Stripe's open list of types.", required=True),
             Column("reporting_category", "text", "Classification for accounting; an open list.", required=True),
@@ -345,7 +350,7 @@ def _stripe() -> Iterator[Table]:
             Column("amount", "integer", "Minor units of the presentment currency.", required=True, minimum=_ZERO),
             Column("amount_captured", "integer", "Minor units captured."),
             Column("amount_refunded", "integer", "Minor units refunded so far."),
-            Column("currency", "text", "Presentment currency, lower case.", required=True),
+            Column("currency", "text", "Presentment currency, lower case.", required=True, pattern=_CURRENCY),
             Column("status", "text", "succeeded, pending or failed.", required=True),
             Column("captured", "boolean", "Whether the money was taken."),
             Column("disputed", "boolean", "Whether it was disputed."),
@@ -370,7 +375,7 @@ def _stripe() -> Iterator[Table]:
         (
             Column("id", "text", "re_… or pyr_…", required=True),
             Column("amount", "integer", "Minor units, positive, presentment currency.", required=True, minimum=_ZERO),
-            Column("currency", "text", "Presentment currency, lower case.", required=True),
+            Column("currency", "text", "Presentment currency, lower case.", required=True, pattern=_CURRENCY),
             Column("charge", "text", "The charge."),
             Column("payment_intent", "text", "The payment intent."),
             Column("balance_transaction", "text", "txn_… of the refund."),
@@ -386,7 +391,7 @@ def _stripe() -> Iterator[Table]:
         (
             Column("id", "text", "dp_… or du_…", required=True),
             Column("amount", "integer", "Minor units in dispute; may differ from the charge.", required=True),
-            Column("currency", "text", "Currency, lower case.", required=True),
+            Column("currency", "text", "Currency, lower case.", required=True, pattern=_CURRENCY),
             Column("charge", "text", "The charge."),
             Column("payment_intent", "text", "The payment intent."),
             Column("reason", "text", "Reason code."),
@@ -400,7 +405,7 @@ def _stripe() -> Iterator[Table]:
         (
             Column("id", "text", "po_…", required=True),
             Column("amount", "integer", "Minor units; negative when Stripe pulls money from the bank.", required=True),
-            Column("currency", "text", "Settlement currency, lower case.", required=True),
+            Column("currency", "text", "Settlement currency, lower case.", required=True, pattern=_CURRENCY),
             Column("status", "text", "pending, in_transit, paid, canceled, failed.", required=True),
             Column("created", "integer", "Unix seconds: when it left the balance.", required=True),
             Column("arrival_date", "integer", "Unix seconds: the day the bank should credit it.", required=True),
@@ -418,7 +423,7 @@ def _stripe() -> Iterator[Table]:
         system, "balances", "The account's balance when last asked: the control total of the clearing account.", owner,
         ("gateway_id", "currency"),
         (
-            Column("currency", "text", "Settlement currency, lower case.", required=True),
+            Column("currency", "text", "Settlement currency, lower case.", required=True, pattern=_CURRENCY),
             Column("available", "integer", "Minor units that may be paid out.", required=True),
             Column("pending", "integer", "Minor units not yet available.", required=True),
         ),
@@ -434,7 +439,7 @@ def _bank() -> Iterator[Table]:
             Column("account_id", "text", "IBAN or other account id.", required=True),
             Column("statement_id", "text", "The bank's id of the statement.", required=True),
             Column("sequence_number", "integer", "Electronic sequence number; a gap is a lost statement."),
-            Column("currency", "text", "Currency of the account.", required=True),
+            Column("currency", "text", "Currency of the account.", required=True, pattern=_CURRENCY),
             Column("opening_date", "date", "Date of the opening balance."),
             Column("closing_date", "date", "Date of the closing balance."),
             Column("opening_balance", "amount", "Signed opening balance.", required=True),
@@ -453,7 +458,7 @@ def _bank() -> Iterator[Table]:
             Column("statement_id", "text", "The statement.", required=True),
             Column("entry_number", "integer", "Position in the statement, from 1.", required=True),
             Column("amount", "amount", "Signed by its own indicator: credit positive, debit negative.", required=True),
-            Column("currency", "text", "Currency of the entry.", required=True),
+            Column("currency", "text", "Currency of the entry.", required=True, pattern=_CURRENCY),
             Column("is_reversal", "boolean", "Whether the bank took back an earlier entry."),
             Column("booking_date", "date", "When the bank booked it."),
             Column("value_date", "date", "From when it counts.", required=True),
@@ -463,7 +468,7 @@ def _bank() -> Iterator[Table]:
             Column("counterparty", "text", "Name of the other side."),
             Column("file_name", "text", "The file it came in.", required=True),
         ),
-        loaded_with="statements",
+        loaded_with="statements", parent_key=("bank_id", "account_id", "statement_id"),
     )  # fmt: skip
 
 
@@ -481,7 +486,7 @@ def _erp() -> Iterator[Table]:
             Column("account_type", "text", "Receivable, Bank, Tax, …; empty when none."),
             Column("is_group", "integer", "1 for a heading that takes no postings."),
             Column("disabled", "integer", "1 when closed for postings."),
-            Column("modified", "text", "Last change by the ERP's own clock, which has no zone: a cursor, no instant."),
+            Column("modified", "text", "Last change by the ERP's own clock, which has no zone: a cursor, no instant.", orders_versions=True),
         ),
     )  # fmt: skip
     yield Table(
@@ -494,7 +499,7 @@ def _erp() -> Iterator[Table]:
             Column("docstatus", "integer", "0 draft, 1 submitted, 2 cancelled.", required=True),
             Column("total_debit", "amount", "Company currency."),
             Column("total_credit", "amount", "Company currency."),
-            Column("modified", "text", "Last change by the ERP's own clock, which has no zone: a cursor, no instant."),
+            Column("modified", "text", "Last change by the ERP's own clock, which has no zone: a cursor, no instant.", orders_versions=True),
         ),
     )  # fmt: skip
     yield Table(
@@ -512,7 +517,7 @@ def _erp() -> Iterator[Table]:
             Column("voucher_type", "text", "Document type it belongs to."),
             Column("voucher_no", "text", "Document it belongs to."),
             Column("is_cancelled", "integer", "1 on both sides of a cancelled document."),
-            Column("modified", "text", "Last change by the ERP's own clock, which has no zone: a cursor, no instant."),
+            Column("modified", "text", "Last change by the ERP's own clock, which has no zone: a cursor, no instant.", orders_versions=True),
         ),
     )  # fmt: skip
     yield Table(
@@ -522,7 +527,7 @@ def _erp() -> Iterator[Table]:
             Column("company", "text", "Company.", required=True),
             Column("customer", "text", "Customer."),
             Column("posting_date", "date", "Posting date.", required=True),
-            Column("currency", "text", "Document currency.", required=True),
+            Column("currency", "text", "Document currency.", required=True, pattern=_CURRENCY),
             Column("grand_total", "amount", "Gross, document currency; negative on a credit note.", required=True),
             Column("outstanding_amount", "amount", "What is still open."),
             Column("is_return", "integer", "1 for a credit note."),
@@ -530,7 +535,7 @@ def _erp() -> Iterator[Table]:
             Column("po_no", "text", "The customer's order: the store's order number."),
             Column("docstatus", "integer", "0 draft, 1 submitted, 2 cancelled.", required=True),
             Column("status", "text", "Draft, Unpaid, Paid, Return, …"),
-            Column("modified", "text", "Last change by the ERP's own clock, which has no zone: a cursor, no instant."),
+            Column("modified", "text", "Last change by the ERP's own clock, which has no zone: a cursor, no instant.", orders_versions=True),
         ),
     )  # fmt: skip
     yield Table(
@@ -541,7 +546,7 @@ def _erp() -> Iterator[Table]:
             Column("from_currency", "text", "ISO 4217 code.", required=True),
             Column("to_currency", "text", "ISO 4217 code.", required=True),
             Column("exchange_rate", "rate", "Units of to_currency for one of from_currency.", required=True, minimum=_ZERO),
-            Column("modified", "text", "Last change by the ERP's own clock, which has no zone: a cursor, no instant."),
+            Column("modified", "text", "Last change by the ERP's own clock, which has no zone: a cursor, no instant.", orders_versions=True),
         ),
     )  # fmt: skip
 

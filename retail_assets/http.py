@@ -27,11 +27,11 @@ class HttpError(Exception):
 
 
 class HttpUnavailableError(HttpError):
-    """No complete answer: connection refused or lost, time-out, truncated body, or still failing after all retries."""
+    """No complete answer, after all retries: connection refused or lost, time-out, truncated body."""
 
 
 class HttpStatusError(HttpError):
-    """The server answered with a status of 400 or more."""
+    """The server answered with a status of 400 or more, to a safe request even after all retries."""
 
     def __init__(self, status: int, url: str, body: bytes, headers: Mapping[str, str]) -> None:
         super().__init__(f"HTTP {status} from {url}: {body[:300].decode('utf-8', 'replace')}")
@@ -75,7 +75,8 @@ class HttpClient:
         self._timeout = (_CONNECT_TIMEOUT_SECONDS, timeout)
         self._session = requests.Session()
         self._session.headers.update({"User-Agent": "retail-assets", "Accept": "application/json", **(headers or {})})
-        self._session.auth = auth
+        # Without an auth of its own, requests would let a netrc entry replace the Authorization header.
+        self._session.auth = auth or _unchanged
         # A proxy or netrc entry of the environment must not see, or replace, a store's credentials on loopback.
         self._session.trust_env = urlsplit(self.base_url).hostname not in _LOOPBACK
         retry = Retry(
@@ -89,8 +90,9 @@ class HttpClient:
             respect_retry_after_header=True,
             raise_on_status=False,
         )
+        # Other hosts are refused before anything is sent; an own spelling of the host (IDN) must not lose the retries.
         self._session.mount(
-            self._origin,
+            f"{urlsplit(self.base_url).scheme}://",
             LimiterAdapter(per_second=requests_per_second, max_retries=retry, limit_statuses=())
             if requests_per_second
             else HTTPAdapter(max_retries=retry),
@@ -159,6 +161,10 @@ class HttpClient:
     def _require_own_host(self, url: str) -> None:
         if _origin(url) != self._origin:
             raise ForeignHostError(f"{url.split('?', 1)[0]} is not on {self._origin}, the host of the configured base_url")
+
+
+def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
 
 
 def _origin(url: str) -> str:

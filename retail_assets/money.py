@@ -5,7 +5,7 @@ always belongs to the pair (provider, currency).
 """
 
 from collections.abc import Iterator
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
 from typing import Final
 
 from iso4217 import Currency
@@ -19,6 +19,10 @@ AMOUNT_PRECISION: Final = 18
 _STRIPE_DEVIATIONS: Final = {"ISK": 2, "UGX": 2, "MGA": 0}
 
 _PROVIDER_DEVIATIONS: Final[dict[str, dict[str, int]]] = {"iso": {}, "stripe": _STRIPE_DEVIATIONS}
+
+
+# The default context rounds to 28 digits without a word; this one raises instead of losing a digit.
+_EXACT: Final = Context(prec=60, traps=[Inexact, InvalidOperation, Overflow, DivisionByZero])
 
 
 class UnknownCurrencyError(ValueError):
@@ -60,16 +64,18 @@ def exponents() -> Iterator[tuple[str, str, int]]:
 
 def from_minor(amount: int, currency_code: str, provider: str = "iso") -> Decimal:
     """Minor units to a decimal in major units: ``from_minor(1999, "USD")`` is ``Decimal("19.99")``."""
-    return Decimal(amount).scaleb(-exponent(currency_code, provider))
+    return Decimal(amount).scaleb(-exponent(currency_code, provider), context=_EXACT)
 
 
 def to_minor(amount: Decimal, currency_code: str, provider: str = "iso") -> int:
     """A decimal in major units to minor units.
 
     Raises:
-        ValueError: the amount has more decimals than the currency; money is never rounded silently.
+        ValueError: the amount has more decimals than the currency, or is no number; money is never rounded silently.
     """
-    scaled = amount.scaleb(exponent(currency_code, provider))
+    if not amount.is_finite():
+        raise ValueError(f"{amount} {currency_code} is no amount of money")
+    scaled = amount.scaleb(exponent(currency_code, provider), context=_EXACT)
     whole = scaled.to_integral_value()
     if whole != scaled:
         raise ValueError(f"{amount} {currency_code} has more decimals than {provider} knows for that currency")

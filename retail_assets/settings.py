@@ -29,7 +29,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from retail_assets.money import UnknownCurrencyError, exponent
 
@@ -64,6 +64,10 @@ def _http_url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("must be an address such as https://shop.example.com")
+    try:
+        _ = parts.port
+    except ValueError as error:
+        raise ValueError("must have a port from 0 to 65535, or none") from error
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("must be a bare address: no user, password, query or fragment")
     return value.rstrip("/")
@@ -217,8 +221,15 @@ class Configuration(_Model):
     @field_validator("policies")
     @classmethod
     def _policies_are_valid(cls, policies: Policies) -> Policies:
-        for overrides in policies.entities.values():
-            Policy.model_validate({**policies.default.model_dump(), **overrides})
+        problems = []
+        for code, overrides in policies.entities.items():
+            try:
+                Policy.model_validate({**policies.default.model_dump(), **overrides})
+            except ValidationError as error:
+                details = [{**detail, "loc": ("policies", "entities", code, *detail["loc"])} for detail in error.errors()]
+                problems.extend(_in_words(detail) for detail in details)  # pyright: ignore[reportArgumentType]
+        if problems:
+            raise PydanticCustomError("in_words", "{problems}", {"problems": "; ".join(problems)})
         return policies
 
     @model_validator(mode="after")
@@ -328,8 +339,9 @@ def sandbox_credentials() -> dict[str, str]:
 def environment_for(config_path: Path, environment: Mapping[str, str]) -> dict[str, str]:
     """The environment over the ``.env`` file beside the configuration (same name, suffix ``.env``)."""
     beside = config_path.with_suffix(".env")
-    values = {name: value for name, value in dotenv_values(beside).items() if value} if beside.is_file() else {}
-    return {**values, **environment}
+    # Without interpolation: a "${" inside a secret is part of it, and os.environ is not ours to read here.
+    found = dotenv_values(beside, interpolate=False) if beside.is_file() else {}
+    return {**{name: value for name, value in found.items() if value}, **environment}
 
 
 def read_configuration(path: Path, environment: Mapping[str, str]) -> Configuration:
@@ -339,13 +351,13 @@ def read_configuration(path: Path, environment: Mapping[str, str]) -> Configurat
         SettingsError: the file is missing, is no YAML, or breaks the schema.
     """
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506 - it is a SafeLoader
     except FileNotFoundError:
         raise SettingsError(str(path), ["the file does not exist: set RETAIL_CONFIG to your retail.yaml"]) from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(str(path), [str(error)]) from error
     except yaml.YAMLError as error:
-        raise SettingsError(str(path), [f"it is not valid YAML: {error}"]) from error
+        raise SettingsError(str(path), [f"it is not valid YAML: {_yaml_problem(error)}"]) from None
     if not isinstance(document, dict):
         raise SettingsError(str(path), ["it must be a mapping with entities, stores, gateways, banks and erps"])
     problems = list(_literal_secrets(document))
@@ -355,7 +367,28 @@ def read_configuration(path: Path, environment: Mapping[str, str]) -> Configurat
     try:
         return Configuration.model_validate(filled)
     except ValidationError as error:
-        raise SettingsError(str(path), [_in_words(detail) for detail in error.errors()]) from None
+        raise SettingsError(str(path), [_in_words(_as_written(detail, document)) for detail in error.errors()]) from None
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML that refuses a key given twice; the first one, a whole section of stores perhaps, would be lost silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is given twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _yaml_problem(error: yaml.YAMLError) -> str:
+    """What and where; never the line itself, which may hold a secret."""
+    mark = getattr(error, "problem_mark", None)
+    where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    return f"{getattr(error, 'problem', None) or 'it cannot be read'}{where}"
 
 
 def json_schema() -> dict[str, Any]:
@@ -398,17 +431,31 @@ def _fill(value: Any, environment: Mapping[str, str], path: str, problems: list[
     return _REFERENCE.sub(lambda match: environment.get(match[1], ""), value)
 
 
+def _as_written(detail: ErrorDetails, document: Any) -> ErrorDetails:
+    """The error with the value as the file has it: what ``${NAME}`` stands for may be a secret in the wrong place."""
+    for part in detail["loc"]:
+        try:
+            document = document[part]
+        except (KeyError, IndexError, TypeError):
+            return detail
+    return {**detail, "input": document} if _REFERENCE.search(str(document)) else detail
+
+
 def _in_words(detail: ErrorDetails) -> str:
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"]).lstrip(".")
     message = detail["msg"].removeprefix("Value error, ")
     shown = detail["input"]
+    if detail["type"] == "in_words":
+        return message
     if detail["type"] == "missing":
         return f"{path}: is missing"
     if detail["type"] == "extra_forbidden":
         return f"{path}: is not a known setting"
     if isinstance(shown, (dict, list)) or not path:
         return f"{path or 'retail.yaml'}: {message}"
-    if path.rsplit(".", 1)[-1] in _SECRET_FIELDS or path == "operations.url":
+    field = path.rsplit(".", 1)[-1]
+    # An address that is refused may be so because somebody put the credentials into it.
+    if field in _SECRET_FIELDS or path == "operations.url" or (field.endswith("_url") and set(str(shown)) & set("@?#")):
         return f"{path}: {message}"
     return f"{path}: {str(shown)[:_LONGEST_SHOWN_VALUE]!r} is not allowed: {message}"
 
@@ -440,6 +487,15 @@ def _duplicates(configuration: Configuration) -> Iterable[str]:
         for key, count in Counter(ids).items():
             if count > 1:
                 yield f"{name}: {key!r} is used {count} times; ids must be unique over stores, gateways, banks and erps"
+    for path, values, reason in (
+        ("entities", [(e.erp, e.company) for e in configuration.entities], "they would post into one set of books"),
+        ("banks", [bank.folder for bank in configuration.banks], "each would refuse the other's statements"),
+        ("banks", [bank.account for bank in configuration.banks], "its lines would be counted twice"),
+    ):
+        for value, count in Counter(values).items():
+            if count > 1:
+                shown = " of ".join(reversed(value)) if isinstance(value, tuple) else value
+                yield f"{path}: {shown!r} is used {count} times; {reason}"
 
 
 def _dangling(configuration: Configuration) -> Iterable[str]:

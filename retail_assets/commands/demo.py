@@ -31,6 +31,7 @@ def demonstrate(
     Returns:
         Whether everything ran and agrees with the sandbox's ground truth.
     """
+    from retail_assets.commands.ledger import prepare_erps
     from retail_assets.commands.run import run_chain
     from retail_assets.commands.summary import print_score, summarise
 
@@ -40,6 +41,7 @@ def demonstrate(
     with served_world(settings) as url:
         os.environ["SANDBOX_URL"] = url
         settings = settings_now()
+        prepare_erps(settings)
         result = run_chain(settings, console)
     summarise(settings, console, result)
     agrees = print_score(settings, console)

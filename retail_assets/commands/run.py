@@ -67,6 +67,18 @@ def run_chain(settings: Settings, console: Console, *, load: bool = True) -> Cha
     return result
 
 
+def post_entities(settings: Settings, console: Console, entities: list[str]) -> ChainResult:
+    """Post the given entities, each if its gate lets it through."""
+    prepare_home(settings)
+    os.environ.update(environment(settings))
+    result = ChainResult()
+    definitions = build_definitions(settings)
+    with dg.DagsterInstance.get() as instance, _phase(console, result, "Posting to the ERP"):
+        for entity in entities:
+            _post(definitions, instance, entity, console, result)
+    return result
+
+
 def _post(
     definitions: dg.Definitions, instance: dg.DagsterInstance, entity: str, console: Console, result: ChainResult
 ) -> None:
@@ -81,7 +93,7 @@ def _post(
     for event in done.get_asset_materialization_events():
         metadata = event.materialization.metadata
         result.posted[entity] = {
-            name: metadata[name].value for name in ("posted", "already_posted", "reversed", "held", "failed") if name in metadata
+            name: metadata[name].value for name in ("posted", "unchanged", "reversed", "held", "failed") if name in metadata
         }
 
 

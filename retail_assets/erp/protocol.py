@@ -68,7 +68,7 @@ class ErpError(Exception):
     """Something went wrong between us and the ERP."""
 
 
-class RejectedByErp(ErpError):
+class RejectedByErp(ErpError):  # noqa: N818 -- reads as the event it is
     """The ERP refused the document for good and kept nothing of it; sending it again unchanged is of no use.
 
     Attributes:
@@ -88,11 +88,11 @@ class KeyAlreadyUsed(RejectedByErp):
     """A document with this key exists already: find it by its key and compare."""
 
 
-class OutcomeUnknown(ErpError):
+class OutcomeUnknown(ErpError):  # noqa: N818
     """The request may or may not have been carried out: look the key up before anything else."""
 
 
-class ErpUnavailable(ErpError):
+class ErpUnavailable(ErpError):  # noqa: N818
     """The ERP did nothing: it cannot be reached, is overloaded, or refuses the login.
 
     ``retry_after`` is how many seconds it asked to be left alone, if it said so.

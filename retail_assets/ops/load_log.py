@@ -50,7 +50,7 @@ def record(
         "quarantined": quarantined,
         "run_id": run_id,
     }
-    counts = dict.fromkeys(("received", "loaded", "quarantined", "run_id"), EXCLUDED)
+    counts: dict[str, Any] = dict.fromkeys(("received", "loaded", "quarantined", "run_id"), EXCLUDED)
     with writing(engine) as connection:
         upsert(connection, load_log, [row], counts)
 

@@ -202,10 +202,23 @@ def mark_failed(
     return _change(connection, posting_key, (CLAIMED, SENT), worker, values)
 
 
+def mark_cancelled(connection: Connection, posting_key: str, *, code: str, error: str, now: datetime) -> Posting:
+    """Note that a person cancelled the document at the ERP; its key stays taken there."""
+    values = {"state": FAILED, "posted_at": None, "error_code": code, "last_error": error, "updated_at": now}
+    return _change(connection, posting_key, (POSTED, FAILED), None, values)
+
+
 def find(connection: Connection, posting_key: str) -> Posting | None:
     """The row of a key, if there is one."""
     row = connection.execute(select(*_COLUMNS).where(posting_outbox.c.posting_key == posting_key)).one_or_none()
     return Posting(*row) if row else None
+
+
+def history(connection: Connection, entry_id: str) -> list[Posting]:
+    """Every row of an entry, by revision, an entry before its reversal."""
+    statement = select(*_COLUMNS).where(posting_outbox.c.entry_id == entry_id)
+    statement = statement.order_by(posting_outbox.c.revision, posting_outbox.c.kind)
+    return [Posting(*row) for row in connection.execute(statement)]
 
 
 def postings(engine: Engine, *, entity_code: str | None = None, states: Sequence[str] = ()) -> list[Posting]:

@@ -8,7 +8,7 @@ from random import Random
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from lxml import etree
+from lxml import etree  # pyright: ignore[reportAttributeAccessIssue] (no stubs)
 
 from retail_assets.sandbox.calendars import DAY, add_business_days, is_business_day
 from retail_assets.sandbox.minor import text
@@ -30,6 +30,7 @@ class BankEntry:
     remittance: str
     counterparty: str
     payout_id: str | None = None
+    is_reversal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def payout_entries(bank: BankProfile, payouts: list[Payout], last_day: date, rng
 def other_entries(
     bank: BankProfile, first_day: date, last_day: date, taken: set[int], rng: Random
 ) -> Iterator[BankEntry]:
-    """The company's other payments: rent, salaries, electricity, and wholesale customers.
+    """The company's other payments: rent, salaries, electricity (sometimes taken back), and wholesale customers.
 
     ``taken`` are the amounts of payouts: a customer's transfer of exactly such an amount would be a riddle of its own.
     """
@@ -101,6 +102,10 @@ def other_entries(
             if day.weekday() == 1 and rng.random() < 0.4:
                 amount = bank.rent // 9 + rng.randint(1, bank.rent // 20)
                 yield BankEntry(-amount, day, day, "NOTPROVIDED", "Electricity", bank.utility)
+                back = add_business_days(day, 1, bank.country)
+                if rng.random() < 0.3 and back <= last_day:
+                    reason = "Direct debit returned: Electricity"
+                    yield BankEntry(amount, back, back, "NOTPROVIDED", reason, bank.utility, is_reversal=True)
             if day.weekday() in (0, 3) and rng.random() < 0.5:
                 serial += 1
                 amount = bank.rent // 2 + rng.randint(1, bank.rent)
@@ -208,6 +213,9 @@ def _entry(body: etree._Element, statement: Statement, number: int, entry: BankE
     _add(element, "NtryRef", str(number))
     _add(element, "Amt", amount, Ccy=currency)
     _add(element, "CdtDbtInd", side)
+    if entry.is_reversal:
+        # Marks a debit that the bank took back; the indicator above already says which way the money went.
+        _add(element, "RvslInd", "true")
     _add(element, "Sts/Cd", "BOOK")
     _add(element, "BookgDt/Dt", entry.booking_date.isoformat())
     _add(element, "ValDt/Dt", entry.value_date.isoformat())

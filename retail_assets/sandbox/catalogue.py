@@ -166,15 +166,19 @@ def gmt_text(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def links(store: StoreProfile, path: str, collection: str, allow: tuple[str, ...] = (), **more: str) -> dict[str, Any]:
-    """The ``_links`` of a record; ``more`` adds links by name (``up="/orders/5"``)."""
+def links(
+    store: StoreProfile, path: str, collection: str, allow: tuple[str, ...] = (), *, up: str = ""
+) -> dict[str, Any]:
+    """The ``_links`` of a record: itself, its collection and what it belongs to (``up``)."""
     base = f"{SITE}/{store.store_id}{API}"
     methods = list(allow or ("GET", "POST", "PUT", "PATCH", "DELETE"))
-    return {
+    found: dict[str, Any] = {
         "self": [{"href": f"{base}{path}", "targetHints": {"allow": methods}}],
         "collection": [{"href": f"{base}{collection}"}],
-        **{name: [{"href": f"{base}{target}"}] for name, target in more.items()},
     }
+    if up:
+        found["up"] = [{"href": f"{base}{up}"}]
+    return found
 
 
 def _dates(store: StoreProfile, created: datetime, modified: datetime | None) -> dict[str, Any]:

@@ -78,7 +78,7 @@ class _LostResponse(Response):
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1000")]})
 
 
-class _Undo(Exception):
+class _UndoError(Exception):
     """Rolls the transaction back although nothing is wrong with it."""
 
 
@@ -198,7 +198,7 @@ class _Endpoint:
         try:
             arguments = {**request.query_params, **(_DECODER.decode(sent) if sent else {})}
             response = _encoded(self._work(request.method, work, arguments, fault), status)
-        except _Undo:
+        except _UndoError:
             response = _encoded({}, status)
         except Refusal as refusal:
             response = _error(refusal)
@@ -215,7 +215,7 @@ class _Endpoint:
         with self._site.transaction():
             answer = work(arguments)
             if fault and fault.at == "before_commit":
-                raise _Undo
+                raise _UndoError
         return answer
 
     def _refuse_stranger(self, request: Request) -> Response | None:

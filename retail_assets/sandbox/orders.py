@@ -242,17 +242,15 @@ class OrderMaker:
 
     def _fees(self, customer: Customer) -> list[Charge]:
         roll = self._rng.random()
-        unit = 100 if self._store.currency == "JPY" else 1
+        small = self._store.small_amount
         if roll < 0.04:
-            net = 350 if unit == 1 else 300
+            net = 3 * small
             return [Charge(self.take_id(), "Gift wrap", "", net, self._taxed(net, customer))]
         if roll < 0.06:
-            net = 200 * (2 if unit == 100 else 1)
-            return [Charge(self.take_id(), "Tip", "", net, [], taxable=False)]
+            return [Charge(self.take_id(), "Tip", "", 2 * small, [], taxable=False)]
         if roll < 0.075:
             # A negative fee is how shops give a discount outside the coupons; it lowers the tax as well.
-            net = -100 * (2 if unit == 1 else 1)
-            return [Charge(self.take_id(), "Loyalty discount", "", net, self._taxed(net, customer))]
+            return [Charge(self.take_id(), "Loyalty discount", "", -small, self._taxed(-small, customer))]
         return []
 
 

@@ -57,6 +57,8 @@ class StoreProfile:
     #: Whether its Stripe plugin is new enough to note the refund's id on the refund itself.
     notes_refund_id: bool
     shipping_prices: tuple[int, ...]
+    #: A coin's worth of the currency, for fees and tips.
+    small_amount: int
     tax_rates: tuple[TaxRate, ...]
 
 
@@ -129,7 +131,7 @@ STORES: Final = {
         store_id="cedar_us", brand="Cedar & Pine", entity_code="US", currency="USD",
         currency_name="United States (US) dollar", currency_symbol="$", country="US", zone="America/New_York",
         prices_include_tax=False, share=50, first_id=1001, first_number=0, notes_refund_id=True,
-        shipping_prices=(0, 650, 1200),
+        shipping_prices=(0, 650, 1200), small_amount=150,
         tax_rates=(
             TaxRate(1, "US", "NY", "NY State Tax", 40_000, 1, "standard", "US-NY"),
             TaxRate(2, "US", "NY", "NYC Tax", 48_750, 2, "standard", "US-NY", city="NEW YORK"),
@@ -140,7 +142,7 @@ STORES: Final = {
         store_id="linden_de", brand="Lindenhof", entity_code="DE", currency="EUR",
         currency_name="Euro", currency_symbol="€", country="DE", zone="Europe/Berlin",
         prices_include_tax=True, share=32, first_id=2001, first_number=0, notes_refund_id=True,
-        shipping_prices=(0, 490, 790),
+        shipping_prices=(0, 490, 790), small_amount=120,
         tax_rates=(
             TaxRate(1, "DE", "", "MwSt. 19%", 190_000, 1, "standard", "DE"),
             TaxRate(2, "DE", "", "MwSt. 7%", 70_000, 1, "reduced-rate", "DE"),
@@ -150,7 +152,7 @@ STORES: Final = {
         store_id="aoi_jp", brand="Aoi", entity_code="JP", currency="JPY",
         currency_name="Japanese yen", currency_symbol="¥", country="JP", zone="Asia/Tokyo",
         prices_include_tax=True, share=18, first_id=3001, first_number=3040, notes_refund_id=False,
-        shipping_prices=(0, 550, 880),
+        shipping_prices=(0, 550, 880), small_amount=110,
         tax_rates=(
             TaxRate(1, "JP", "", "消費税", 100_000, 1, "standard", "JP"),
             TaxRate(2, "JP", "", "消費税(軽減)", 80_000, 1, "reduced-rate", "JP"),
@@ -163,7 +165,7 @@ GATEWAYS: Final = {
         gateway_id="stripe_us", store_id="cedar_us", bank_id="bank_us", entity_code="US", currency="USD",
         reference_prefix="CP-", home_countries=frozenset({"US"}), home_basis_points=290, foreign_basis_points=440,
         fixed_fee=30, dispute_fee=1500, radar_fee=700,
-        calendar=PayoutCalendar("US", "America/New_York", frozenset(range(5)), time(20, 10), 2, 2),
+        calendar=PayoutCalendar("US", "America/New_York", frozenset(range(5)), time(9, 10), 2, 2),
     ),
     "stripe_de": GatewayProfile(
         gateway_id="stripe_de", store_id="linden_de", bank_id="bank_de", entity_code="DE", currency="EUR",

@@ -1,7 +1,7 @@
 """Compares what the marts say with what is true: the yardstick of the whole chain on the simulated retailer."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -157,7 +157,9 @@ def score(home: Path) -> Score:
             raise WarehouseNotReadyError(f"{warehouse} lacks a mart; run `retail run` first ({error})") from error
 
 
-def _compare(connection: duckdb.DuckDBPyConnection, truth: Mapping[str, Any], faults: list[Mapping[str, str]]) -> Score:
+def _compare(
+    connection: duckdb.DuckDBPyConnection, truth: Mapping[str, Any], faults: Sequence[Mapping[str, str]]
+) -> Score:
     exceptions, technical, cases = _exceptions(connection, truth, faults)
     journals, held = _journals(connection, truth)
     return Score(
@@ -193,7 +195,7 @@ def _links(connection: duckdb.DuckDBPyConnection, truth: Mapping[str, Any]) -> P
 
 
 def _exceptions(
-    connection: duckdb.DuckDBPyConnection, truth: Mapping[str, Any], faults: list[Mapping[str, str]]
+    connection: duckdb.DuckDBPyConnection, truth: Mapping[str, Any], faults: Sequence[Mapping[str, str]]
 ) -> tuple[Part, Part, dict[str, dict[str, int]]]:
     rows = connection.execute(
         "select exception_id, exception_type, exception_class, order_key, settlement_line_key, settlement_key "

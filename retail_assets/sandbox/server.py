@@ -2,12 +2,12 @@
 
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from queue import Queue
 from typing import Any, Final
 
 import msgspec
@@ -35,6 +35,10 @@ _STOP_SECONDS: Final = 10
 
 class MissingCredentialError(LookupError):
     """The server was not told a key that it should ask its clients for."""
+
+
+class AddressError(Exception):
+    """The server cannot listen where it should."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,25 +78,27 @@ def create_app(home: Path, credentials: Mapping[str, str]) -> SimulatedRetailer:
     if world is None:
         raise FileNotFoundError(f"there is no simulated retailer in {home}; run `retail sandbox generate` first")
     folder = home / "sandbox"
-    as_of = int(datetime.fromisoformat(world.as_of).timestamp())
+    as_of = datetime.fromisoformat(world.as_of)
+    now = int(as_of.timestamp())
     routes: list[Any] = [Route("/_sandbox/world", _world_endpoint(world))]
     for store_id, store in STORES.items():
         key, secret = (_credential(credentials, name) for name in store_credentials(store_id))
         routes.append(Mount(f"/{store_id}", woocommerce.create_app(folder / f"{store_id}.sqlite", store, key, secret)))
     for gateway_id, gateway in GATEWAYS.items():
         key = _credential(credentials, gateway_credential(gateway_id))
-        routes.append(Mount(f"/{gateway_id}", stripe.create_app(folder / f"{gateway_id}.sqlite", gateway, key, as_of)))
-    routes.append(Mount(f"/{ERP_MOUNT}", _erp(folder, credentials)))
+        routes.append(Mount(f"/{gateway_id}", stripe.create_app(folder / f"{gateway_id}.sqlite", gateway, key, now)))
+    routes.append(Mount(f"/{ERP_MOUNT}", _erp(folder, credentials, as_of)))
     return SimulatedRetailer(routes=routes)
 
 
-def _erp(folder: Path, credentials: Mapping[str, str]) -> Starlette:
+def _erp(folder: Path, credentials: Mapping[str, str], as_of: datetime) -> Starlette:
     # Imported here, as the ERP's module is only needed where a server runs.
     from retail_assets.sandbox.erpnext import create_app as create_erpnext_app
 
     key, secret = (_credential(credentials, name) for name in ERP_CREDENTIALS)
     seed = msgspec.json.decode((folder / SEED_FILE).read_bytes())
-    return create_erpnext_app(folder / "erp.sqlite", seed, key, secret)
+    # The ERP lives at the end of the simulated time as well, so that the same postings leave the same documents.
+    return create_erpnext_app(folder / "erp.sqlite", seed, key, secret, clock=lambda: as_of)
 
 
 def _credential(credentials: Mapping[str, str], name: str) -> str:
@@ -125,20 +131,32 @@ class _Server(uvicorn.Server):
             self._ready(f"http://{host}:{port}")
 
 
-def _configure(app: Starlette, host: str, port: int) -> uvicorn.Config:
+def _configure(app: Starlette) -> uvicorn.Config:
     return uvicorn.Config(
-        app, host=host, port=port, log_level="warning", access_log=False, lifespan="off", ws="none",
-        timeout_graceful_shutdown=_STOP_SECONDS,
-    )  # fmt: skip
+        app, log_level="warning", access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=_STOP_SECONDS
+    )
+
+
+@contextmanager
+def _bound(host: str, port: int) -> Iterator[socket.socket]:
+    """A socket on ``host`` and ``port`` (0: any free one), bound here so that a failure is the caller's to handle."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            raise AddressError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+        yield listener
 
 
 def serve(app: Starlette, host: str, port: int, ready: Callable[[str], None] | None = None) -> None:
     """Serve ``app`` until interrupted; ``ready`` is called with its address once it accepts connections.
 
     Raises:
-        SystemExit: the port is taken.
+        AddressError: the port is taken, or the host is not this machine's.
     """
-    _Server(_configure(app, host, port), ready).run()
+    with _bound(host, port) as listener:
+        _Server(_configure(app), ready).run([listener])
 
 
 @contextmanager
@@ -150,20 +168,16 @@ def running_server(
     Raises:
         FileNotFoundError: no world was generated.
         MissingCredentialError: a key is missing.
-        RuntimeError: the server did not start.
+        AddressError: the port is taken, or the host is not this machine's.
     """
     app = create_app(home, credentials)
-    urls: list[str] = []
-    server = _Server(_configure(app, host, port), urls.append)
-    thread = threading.Thread(target=server.run, name="sandbox", daemon=True)
-    thread.start()
-    try:
-        deadline = time.monotonic() + _START_SECONDS
-        while not urls:
-            if not thread.is_alive() or time.monotonic() > deadline:
-                raise RuntimeError(f"the simulated retailer did not start on {host}:{port}")
-            time.sleep(0.01)
-        yield RunningServer(urls[0], app.faults)
-    finally:
-        server.should_exit = True
-        thread.join(_STOP_SECONDS)
+    ready: Queue[str] = Queue()
+    with _bound(host, port) as listener:
+        server = _Server(_configure(app), ready.put)
+        thread = threading.Thread(target=server.run, args=([listener],), name="sandbox", daemon=True)
+        thread.start()
+        try:
+            yield RunningServer(ready.get(timeout=_START_SECONDS), app.faults)
+        finally:
+            server.should_exit = True
+            thread.join(_STOP_SECONDS)

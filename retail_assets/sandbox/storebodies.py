@@ -6,7 +6,7 @@ from decimal import Context, Decimal
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from retail_assets.sandbox.catalogue import SITE, address_record, gmt_text, links, local_text
+from retail_assets.sandbox.catalogue import API, SITE, address_record, gmt_text, links, local_text
 from retail_assets.sandbox.minor import major, unpadded, woo
 from retail_assets.sandbox.orders import Charge, Line, Order, TaxLine
 from retail_assets.sandbox.plan import Case, Kind
@@ -79,11 +79,10 @@ def order_body(
     discount = sum(line.subtotal - line.total for line in order.lines)
     discount_tax = sum(line.subtotal_tax - line.total_tax for line in order.lines)
     needs_payment = status in ("pending", "failed", "checkout-draft") and order.total > 0
-    more = {"customer": f"/customers/{order.customer.id}"} if order.customer.id else {}
-    order_links = links(store, path, "/orders", **more)
-    order_links["email_templates"] = [
-        {"embeddable": True, "href": f"{order_links['self'][0]['href']}/actions/email_templates"}
-    ]
+    order_links = links(store, path, "/orders")
+    order_links["email_templates"] = [{"embeddable": True, "href": f"{shop}{API}{path}/actions/email_templates"}]
+    if order.customer.id:
+        order_links["customer"] = [{"href": f"{shop}{API}/customers/{order.customer.id}"}]
     return {
         "id": plan.id, "parent_id": 0, "status": status, "currency": currency, "version": WOOCOMMERCE_VERSION,
         "prices_include_tax": store.prices_include_tax, "date_created": dates["date_created"],

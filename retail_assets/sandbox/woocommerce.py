@@ -159,7 +159,7 @@ class WooCommerceStore:
         where = " and ".join(conditions) or "true"
         # Only our own words are put into the statements below; everything a client sends is a parameter.
         (total,) = self._state.execute(f"select count(*) from {table} where {where}", values).fetchone()  # noqa: S608
-        order = _order_clause(by, direction, page.number)
+        order = _order_clause(by, direction, page.number, included)
         rows = self._state.execute(
             f"select body from {table} where {where} order by {order} limit ? offset ?",  # noqa: S608
             [*values, page.size, page.offset],
@@ -274,12 +274,15 @@ def _marks(values: Sequence[Any] | set[str]) -> str:
     return ", ".join("?" * len(values))
 
 
-def _order_clause(by: str, direction: str, page: int) -> str:
+def _order_clause(by: str, direction: str, page: int, included: Sequence[int]) -> str:
     if by == "modified":
         # The real query has no tie-breaker, so records of one second may change places from page to page.
         return f"modified {direction}, id {'asc' if page % 2 else 'desc'}"
     if by in ("date", "registered_date"):
         return f"created {direction}, id {direction}"
+    if by == "include" and included:
+        places = " ".join(f"when {record_id} then {place}" for place, record_id in enumerate(included))
+        return f"case id {places} end"
     return f"id {direction}"
 
 

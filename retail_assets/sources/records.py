@@ -7,6 +7,7 @@ on anything that does not fit. Only a page that fails is split down to the recor
 
 import hashlib
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,6 +25,10 @@ from retail_assets.sources.repair import UnfitError, repair
 from retail_assets.sources.schema import ARROW_TYPES, UTC_TIMESTAMP, own_columns, record_schema, table_schema
 
 _TOMBSTONE_ID: Final = 0
+# Arrow's decimal parser reads beyond its table of powers when a number has more than 38 decimals: "12.34" with forty
+# zeros becomes 0, 1e-90 a large amount, 1e-99999999 ends the process. Such a page takes the way of the faulty ones.
+_MISREAD_BY_ARROW: Final = tuple(map(re.compile, (rb"\.[0-9]{30}", rb'e-[0-9]{2,}["\s,}\]]', rb'E-[0-9]{2,}["\s,}\]]')))
+_UNREADABLE: Final = (pa.ArrowInvalid, msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,9 @@ def convert(
 
     faults = _broken_rules(table, columns)
     for child, (child_columns, parents) in lists.items():
+        # Without this a list that was renamed or left out would remove the children that are there.
+        for row in pc.indices_nonzero(pc.is_null(root.column(child.list_path))).to_pylist():
+            faults.setdefault(row, (child.list_path, None, "is missing, but the contract requires it"))
         for row, (column, value, reason) in _broken_rules(child, child_columns).items():
             faults.setdefault(parents[row].as_py(), (f"{child.list_path}[].{column}", value, reason))
     for row, (column, value, reason) in sorted(faults.items()):
@@ -129,8 +137,9 @@ def _parse(
     if not records:
         return
     try:
+        _require_safe(records)
         rows = _read(table, records)
-    except (pa.ArrowInvalid, msgspec.MsgspecError, UnicodeDecodeError):
+    except _UNREADABLE:
         if len(records) > 1:
             middle = len(records) // 2
             _parse(table, records[:middle], given[:middle], origin, parsed)
@@ -142,14 +151,28 @@ def _parse(
             where = f"{origin}, record {fault.key or '?'}"
             parsed.rejected.append(Rejection(fault.key, fault.field, fault.value, fault.reason, where, records[0]))
             return
+        except _UNREADABLE as error:
+            reason = f"cannot be read: {error}"
+            parsed.rejected.append(Rejection(None, None, None, reason, f"{origin}, record ?", records[0]))
+            return
     parsed.rows.append(rows)
     parsed.payloads.extend(records)
     parsed.given.extend(given)
 
 
+def _require_safe(records: Sequence[bytes]) -> None:
+    """Refuse what Arrow's reader would misread, or not survive: a bare null ends the process as well."""
+    for record in records:
+        if not record.lstrip().startswith(b"{"):
+            raise pa.ArrowInvalid("a record is no JSON object")
+        if any(pattern.search(record) for pattern in _MISREAD_BY_ARROW):
+            raise pa.ArrowInvalid("a number has more decimals than Arrow can read")
+
+
 def _read(table: Table, records: Sequence[bytes]) -> pa.Table:
     # A line break inside valid JSON can only be white space, so a blank may take its place.
     lines = b"\n".join(record.replace(b"\n", b" ").replace(b"\r", b" ") for record in records)
+    lines.decode()  # Arrow takes text that is no UTF-8 as it comes; it would fail where nobody can name the record.
     parsed = pyarrow.json.read_json(
         io.BytesIO(lines),
         read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=len(lines) + 1),
@@ -250,6 +273,10 @@ def _broken_rules(table: Table, columns: Mapping[str, pa.Array]) -> dict[int, tu
             for row in pc.indices_nonzero(low).to_pylist():
                 value = str(array[row].as_py())
                 faults.setdefault(row, (column.name, value, f"must not be below {column.minimum}"))
+        if column.pattern is not None:
+            fits = pc.fill_null(pc.match_substring_regex(array, f"^(?:{column.pattern})$"), True)
+            for row in pc.indices_nonzero(pc.invert(fits)).to_pylist():
+                faults.setdefault(row, (column.name, array[row].as_py(), f"does not have the form {column.pattern}"))
     return faults
 
 

@@ -1,8 +1,9 @@
 """A second chance for a record that Arrow refused: harmless deviations are mended, anything else is named."""
 
 import json
-from collections.abc import Iterable
-from decimal import Decimal
+import re
+from collections.abc import Iterable, Sequence
+from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import Any, Final
 
 import pyarrow as pa
@@ -11,6 +12,10 @@ from retail_assets.contracts import Column, ColumnType, Table, children_of
 from retail_assets.sources.schema import PARSED_TYPES, own_columns
 
 _LONGEST_SHOWN_VALUE: Final = 200
+# Python's own parser would also take 1_000, other scripts' digits and blanks around.
+_NUMBER: Final = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+_SCALES: Final[dict[ColumnType, int]] = {"amount": 4, "rate": 12}
+_EXACT: Final = Context(prec=60, traps=[Inexact, InvalidOperation])
 
 _TYPE_IN_WORDS: Final[dict[ColumnType, str]] = {
     "integer": "a whole number of at most 64 bits",
@@ -42,7 +47,9 @@ def repair(table: Table, record: bytes) -> bytes:
         UnfitError: naming the field that cannot be mended.
     """
     try:
-        document = json.loads(record, parse_float=Decimal, parse_constant=_refuse_constant)
+        document = json.loads(
+            record.decode(), parse_float=_Number, parse_constant=_refuse_constant, object_pairs_hook=_unique_members
+        )
     except (ValueError, RecursionError) as error:
         raise UnfitError(None, None, f"is not valid JSON: {error}") from error
     if not isinstance(document, dict):
@@ -55,13 +62,33 @@ def repair(table: Table, record: bytes) -> bytes:
     except UnfitError as error:
         error.key = key
         raise
-    return json.dumps(document, default=str).encode()
+    try:
+        return json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise UnfitError(None, None, "holds half of a surrogate pair, which is no character", key) from error
+
+
+class _Number(str):
+    """A JSON number with a point or an exponent, as written: no digit of it passes through a float."""
+
+    __slots__ = ()
+
+
+def _unique_members(members: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(members)
+    if len(document) != len(members):
+        names = [name for name, _ in members]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise ValueError(f"it names {', '.join(twice)} more than once, and nobody knows which value holds")
+    return document
 
 
 def _repair_children(child: Table, document: dict[str, Any]) -> None:
     path = child.list_path or ""
     elements = document.get(path)
-    if elements in (None, {}, ""):
+    if elements is None:
+        return  # A list that is missing altogether is no empty list; the contract's check names it.
+    if elements in ({}, ""):
         document[path] = []
         return
     if not isinstance(elements, list):
@@ -91,29 +118,46 @@ def _repair_members(columns: Iterable[Column], document: dict[str, Any], prefix:
 def _fit(column: Column, value: Any, name: str) -> Any:
     """The value in the JSON form that Arrow reads for this column type; UnfitError if it cannot be."""
     if column.type == "text":
-        if isinstance(value, (dict, list)):
+        if isinstance(value, (dict, list, bool)):
             raise UnfitError(name, value, "is not text")
-        return value if isinstance(value, str) else json.dumps(value, default=str)
+        return str(value) if isinstance(value, str) else json.dumps(value)
     if value == "":
         return None
     if column.type == "boolean":
         if isinstance(value, bool):
             return value
         raise UnfitError(name, value, "is neither true nor false")
+    unfit = UnfitError(name, value, f"is not {_TYPE_IN_WORDS[column.type]}")
+    if isinstance(value, bool):
+        raise unfit
+    text = str(value) if isinstance(value, str) else json.dumps(value)
     try:
-        text = value if isinstance(value, str) else json.dumps(value, default=str).strip('"')
         if column.type == "integer":
-            number = Decimal(text)
-            if number != number.to_integral_value() or isinstance(value, bool):
-                raise UnfitError(name, value, "is not a whole number")
-            pa.scalar(int(number), pa.int64())
-            return int(number)
-        if isinstance(value, bool):
-            raise UnfitError(name, value, f"is not {_TYPE_IN_WORDS[column.type]}")
+            return _whole(text)
+        if column.type in _SCALES:
+            text = _plain(text, _SCALES[column.type])
         pa.scalar(text).cast(PARSED_TYPES[column.type])
-    except (ArithmeticError, pa.ArrowInvalid, OverflowError) as error:
-        raise UnfitError(name, value, f"is not {_TYPE_IN_WORDS[column.type]}") from error
+    except (ArithmeticError, pa.ArrowInvalid, ValueError) as error:
+        raise unfit from error
     return text
+
+
+def _whole(text: str) -> int:
+    number = _number(text)
+    if number != number.to_integral_value():
+        raise ValueError(text)
+    return pa.scalar(int(number), pa.int64()).as_py()
+
+
+def _plain(text: str, scale: int) -> str:
+    """The number without exponent and with ``scale`` decimals, none of them lost."""
+    return format(_number(text).quantize(Decimal(1).scaleb(-scale), context=_EXACT), "f")
+
+
+def _number(text: str) -> Decimal:
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(text)
+    return Decimal(text)
 
 
 def _refuse_constant(name: str) -> None:
@@ -121,5 +165,5 @@ def _refuse_constant(name: str) -> None:
 
 
 def _shown(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    text = str(value) if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= _LONGEST_SHOWN_VALUE else text[:_LONGEST_SHOWN_VALUE] + "…"

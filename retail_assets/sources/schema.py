@@ -68,6 +68,9 @@ def dlt_columns(table: Table) -> dict[str, dict[str, Any]]:
     hints = {column.name: {"name": column.name, **_DLT_TYPES[column.type]} for column in table.all_columns()}
     if table.parent is not None:
         hints["_deleted"]["hard_delete"] = True
+    for column in table.columns:
+        if column.orders_versions:
+            hints[column.name]["dedup_sort"] = "desc"
     return hints
 
 

@@ -10,7 +10,7 @@ with latest as (
         valid_from,
         row_number() over (
             partition by erp_id, from_currency_code, to_currency_code, valid_from
-            order by modified_at desc, rate_name desc
+            order by erp_modified desc, rate_name desc
         ) as preference
     from {{ ref('stg_erp__exchange_rates') }}
 )

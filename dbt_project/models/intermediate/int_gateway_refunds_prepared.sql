@@ -5,7 +5,7 @@ with reversals as (
         gateway_id,
         source_id as gateway_refund_id
     from {{ ref('int_settlement_lines_unioned') }}
-    where source_category = 'partial_capture_reversal'
+    where line_type = 'partial_capture_reversal'
 )
 
 select

@@ -16,7 +16,7 @@ bounced as (
         gateway_id,
         source_id as payment_id
     from {{ ref('int_settlement_lines_unioned') }}
-    where source_category = 'charge_failure'
+    where line_type = 'charge_failure'
 ),
 
 compared as (
@@ -44,6 +44,7 @@ select
     payment_key,
     gateway_id,
     gateway_system,
+    source_table,
     entity_code,
     store_id,
     time_zone,

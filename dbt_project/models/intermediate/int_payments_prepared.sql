@@ -5,7 +5,7 @@ with lines as (
         source_id as payment_id,
         min(booked_at) as captured_at
     from {{ ref('int_settlement_lines_unioned') }}
-    where source_category = 'charge' or source_type in ('charge', 'payment')
+    where line_type = 'charge'
     group by gateway_id, source_id
 ),
 
@@ -42,6 +42,7 @@ select
     payment_key,
     gateway_id,
     gateway_system,
+    source_table,
     entity_code,
     time_zone,
     base_currency_code,

@@ -3,6 +3,8 @@ with arrived as (
     select
         settlements.settlement_key,
         settlements.gateway_id,
+        settlements.gateway_system,
+        settlements.source_table,
         settlements.entity_code,
         settlements.bank_line_key,
         settlements.payout_id,
@@ -29,6 +31,8 @@ select
     'bank/' || arrived.settlement_key as entry_id,
     arrived.settlement_key,
     arrived.gateway_id,
+    arrived.gateway_system,
+    arrived.source_table,
     arrived.entity_code,
     arrived.bank_line_key,
     arrived.payout_id,

@@ -28,7 +28,7 @@ bank_lines as (
     from {{ ref('stg_bank__entries') }}
 ),
 
-references as (
+payout_references as (
     select
         settlement_key,
         bank_id,
@@ -61,10 +61,10 @@ bank_words as (
 -- 1: the bank's text names the payout.
 named as (
     select distinct
-        references.settlement_key,
+        payout_references.settlement_key,
         bank_words.bank_line_key
-    from references
-    inner join bank_words on references.bank_id = bank_words.bank_id and references.reference = bank_words.word
+    from payout_references
+    inner join bank_words on payout_references.bank_id = bank_words.bank_id and payout_references.reference = bank_words.word
 ),
 
 -- A payout that came back is named twice, by the credit and by the debit: the line with its own amount is the one.

@@ -6,12 +6,11 @@ with lines as (
         digits.exponent as currency_digits,
         base_digits.exponent as base_digits,
         entities.erp_id,
-        coalesce(sales.base_receivable_amount, refunded_sales.base_receivable_amount) is not null as has_sale,
         -- What the books have for it already: the sale's own base value, or the refund at the sale's rate.
         case
             when lines.line_type = 'charge' then sales.base_receivable_amount
-            when lines.footing_column = 'refund'
-                then -sign(-lines.gross_amount) * {{ convert_money(
+            when lines.line_type = 'refund'
+                then -{{ convert_money(
                     'gateway_refunds.refund_amount', 'refunded_sales.exchange_rate', 'base_digits.exponent'
                 ) }}
         end as booked_base_amount
@@ -73,6 +72,7 @@ select
     settlement_line_key,
     gateway_id,
     gateway_system,
+    source_table,
     entity_code,
     line_id,
     line_type,

@@ -37,6 +37,7 @@ select
     settlement_line_key,
     gateway_id,
     gateway_system,
+    source_table,
     entity_code,
     store_id,
     base_currency_code,

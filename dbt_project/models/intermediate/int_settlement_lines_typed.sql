@@ -19,13 +19,10 @@ typed as (
         lines.*,
         gateways.entity_code,
         entities.base_currency_code,
-        entities.time_zone,
-        coalesce(line_types.line_type, 'unknown') as line_type
+        entities.time_zone
     from {{ ref('int_settlement_lines_unioned') }} as lines
     inner join {{ ref('stg_ops__gateways') }} as gateways on lines.gateway_id = gateways.gateway_id
     inner join {{ ref('stg_ops__entities') }} as entities on gateways.entity_code = entities.entity_code
-    left join {{ ref('line_types') }} as line_types
-        on lines.gateway_system = line_types.gateway_system and lines.source_category = line_types.source_category
 ),
 
 linked as (
@@ -61,6 +58,7 @@ select
     settlement_line_key,
     gateway_id,
     gateway_system,
+    source_table,
     entity_code,
     base_currency_code,
     time_zone,

@@ -66,6 +66,7 @@ select
     settlement_key,
     gateway_id,
     gateway_system,
+    source_table,
     entity_code,
     bank_id,
     base_currency_code,

@@ -47,7 +47,9 @@ def gate_state(instance: dg.DagsterInstance, entity_code: str) -> GateState:
             return GateState(None, f"{key.asset_key.to_user_string()} was never materialized")
         record = instance.get_latest_asset_check_evaluation_record(key)
         event = record.event.dagster_event if record and record.event else None
-        evaluation = event.asset_check_evaluation_data if event else None
+        # A check whose step died before it ran has left only the plan to run it.
+        ran = event is not None and event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION
+        evaluation = event.asset_check_evaluation_data if event and ran else None
         if evaluation is None:
             return GateState(None, f"{label} has not run")
         if not evaluation.passed:

@@ -51,21 +51,28 @@ INVARIANTS: Final = (
         promise="Every payout is explained to the cent: its lines plus a named residual are the payout.",
         counted="select count(*) from marts.rec_settlements where entity_code = $entity",
         offenders="""
+            with footed as (
+                select
+                    settlements.settlement_key,
+                    settlements.is_itemised and settlements.residual_amount <> 0 as has_residual,
+                    settlements.residual_amount,
+                    settlements.gross_amount - settlements.fee_amount - settlements.refund_amount
+                    - settlements.dispute_amount + settlements.reserve_amount + settlements.other_amount
+                    + settlements.residual_amount - settlements.net_amount as unexplained_amount,
+                    exceptions.exception_id
+                from marts.rec_settlements as settlements
+                left join marts.rec_exceptions as exceptions
+                    on
+                        exceptions.settlement_key = settlements.settlement_key
+                        and exceptions.exception_type = 'payout_residual'
+                where settlements.entity_code = $entity
+            )
+
             select
-                settlements.settlement_key as offending_key,
-                settlements.lines_net_amount + settlements.residual_amount - settlements.payout_amount
-                    as difference_amount
-            from marts.rec_settlements as settlements
-            left join marts.rec_exceptions as exceptions
-                on
-                    exceptions.settlement_key = settlements.settlement_key
-                    and exceptions.exception_type = 'payout_residual'
-            where
-                settlements.entity_code = $entity
-                and (
-                    settlements.lines_net_amount + settlements.residual_amount <> settlements.payout_amount
-                    or (settlements.residual_amount <> 0 and exceptions.exception_id is null)
-                )
+                settlement_key as offending_key,
+                case when unexplained_amount <> 0 then unexplained_amount else residual_amount end as difference_amount
+            from footed
+            where unexplained_amount <> 0 or (has_residual and exception_id is null)
         """,
     ),
     Invariant(

@@ -19,7 +19,7 @@ from retail_assets.sources.warehouse import create_raw_tables, load, pipeline_fo
 
 
 class ModelTranslator(DagsterDbtTranslator):
-    """Keys ``<schema>/<model>``, groups by mart, and lineage from each source instance's own raw assets."""
+    """Keys ``<schema>/<model>``, and lineage from each source instance's own raw assets."""
 
     def __init__(self, instances: Sequence[SourceInstance]) -> None:
         super().__init__(DagsterDbtTranslatorSettings(enable_source_tests_as_checks=False))
@@ -35,17 +35,14 @@ class ModelTranslator(DagsterDbtTranslator):
             return spec
         return spec.replace_attributes(
             key=_key(properties),
-            deps=self._dependencies(manifest, properties, spec.deps),
-            group_name=_group(properties),
+            deps=self._dependencies(manifest, properties),
             kinds={"dbt", "duckdb"} if properties["resource_type"] == "model" else {"dbt", "csv"},
             tags={"layer": _key(properties)[0]},
         )
 
-    def _dependencies(
-        self, manifest: Mapping[str, Any], properties: Mapping[str, Any], deps: Iterator[dg.AssetDep] | Any
-    ) -> list[dg.AssetDep | dg.AssetKey]:
+    def _dependencies(self, manifest: Mapping[str, Any], properties: Mapping[str, Any]) -> list[dg.AssetKey]:
         """dbt knows one raw table; here it comes from one asset for each instance that fills it."""
-        upstream: list[dg.AssetDep | dg.AssetKey] = []
+        upstream: list[dg.AssetKey] = []
         for unique_id in properties.get("depends_on", {}).get("nodes", []):
             if unique_id.startswith("source."):
                 source = manifest["sources"][unique_id]
@@ -113,7 +110,7 @@ def transform_definitions(settings: Settings) -> dg.Definitions:
         events = list(invocation.stream())
         rows = _row_counts(settings)
         for event in events:
-            yield _with_row_count(event, rows)
+            yield _with_row_count(event, invocation.manifest, rows)
         if error := invocation.get_error():
             raise error
 
@@ -134,25 +131,20 @@ def _key(properties: Mapping[str, Any]) -> list[str]:
     return [properties["schema"], properties["name"]]
 
 
-def _group(properties: Mapping[str, Any]) -> str:
-    """Folder path below models/, joined: marts_settlement, staging_stripe, intermediate."""
-    if properties["resource_type"] == "seed":
-        return "seeds"
-    return "_".join(properties["fqn"][1:-1])
-
-
-def _row_counts(settings: Settings) -> dict[tuple[str, str], int]:
-    """Rows of every table dbt makes, by (schema, name); views are not counted."""
-    query = "select schema_name, table_name, estimated_size from duckdb_tables() where schema_name not like 'raw%'"
+def _row_counts(settings: Settings) -> dict[str, int]:
+    """Rows of every table that dbt made, by ``schema.name``; views are not counted."""
+    query = "select schema_name, table_name from duckdb_tables() where schema_name not like 'raw%'"
     with duckdb.connect(str(settings.warehouse_path)) as connection:
-        found = connection.execute(query).fetchall()
         return {
-            (schema, name): connection.execute(f'select count(*) from "{schema}"."{name}"').fetchall()[0][0]  # noqa: S608
-            for schema, name, _ in found
+            f"{schema}.{name}": connection.execute(f'select count(*) from "{schema}"."{name}"').fetchall()[0][0]  # noqa: S608
+            for schema, name in connection.execute(query).fetchall()
         }
 
 
-def _with_row_count(event: Any, rows: Mapping[tuple[str, str], int]) -> Any:
-    if not isinstance(event, (dg.MaterializeResult, dg.Output, dg.AssetMaterialization)):
+def _with_row_count(event: Any, manifest: Mapping[str, Any], rows: Mapping[str, int]) -> Any:
+    """dbt's event for a table, with the rows that the table now has."""
+    if not isinstance(event, dg.Output):
         return event
-    return event
+    node = manifest["nodes"][event.metadata["unique_id"].value]
+    count = rows.get(".".join(_key(node)))
+    return event if count is None else event.with_metadata({**event.metadata, "dagster/row_count": count})

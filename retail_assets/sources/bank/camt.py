@@ -68,11 +68,17 @@ def read_statements(content: bytes) -> Iterator[Statement | StatementError]:
         raise StatementError(f"is larger than {_LARGEST_FILE_BYTES // 1024 // 1024} MB")
     try:
         # Entities and DTDs have no place in a statement; resolving them would let a file read others.
-        parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
-        root = etree.parse(BytesIO(content), parser).getroot()
+        # A comment inside an element would split its text, and only the part before it would be read.
+        parser = etree.XMLParser(
+            resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True
+        )
+        tree = etree.parse(BytesIO(content), parser)
     except etree.XMLSyntaxError as error:
         line, column = error.position
         raise StatementError(f"is not well-formed XML at line {line}, column {column}: {error.msg}") from error
+    if tree.docinfo.internalDTD is not None:
+        raise StatementError("holds a document type definition, which no bank statement needs", element="DOCTYPE")
+    root = tree.getroot()
     statements = list(root.iterfind("{*}BkToCstmrStmt/{*}Stmt"))
     if not statements:
         tag = etree.QName(root).localname
@@ -88,17 +94,22 @@ def read_statements(content: bytes) -> Iterator[Statement | StatementError]:
 def _statement(element: etree._Element) -> Statement:
     account_id = _text(element, "Acct/Id/IBAN") or _required(element, "Acct/Id/Othr/Id")
     opening, closing = _balance(element, _OPENING), _balance(element, _CLOSING)
+    currency = _text(element, "Acct/Ccy") or closing.currency
+    entries = [entry for entry in map(_entry, element.iterfind("{*}Ntry")) if entry is not None]
+    for part, given in (("Bal", opening), ("Bal", closing), *(("Ntry", entry) for entry in entries)):
+        if given.currency != currency:
+            raise StatementError(f"is not in {currency}, the account's currency", element=f"{part}/Amt/@Ccy", value=given.currency)
     statement = Statement(
         statement_id=_required(element, "Id"),
         account_id=account_id,
-        currency=_text(element, "Acct/Ccy") or closing.currency,
+        currency=currency,
         sequence_number=_integer(element, "ElctrncSeqNb"),
         opening_date=opening.day,
         closing_date=closing.day,
         opening_balance=opening.amount,
         closing_balance=closing.amount,
         created_at=_moment(element, "CreDtTm"),
-        entries=[entry for entry in map(_entry, element.iterfind("{*}Ntry")) if entry is not None],
+        entries=entries,
     )
     total = sum((entry.amount for entry in statement.entries), Decimal(0))
     difference = statement.closing_balance - statement.opening_balance - total

@@ -1,7 +1,7 @@
 """The dlt source of one bank account: statement files in a folder."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from retail_assets.sources.records import Batch, from_rows
 from retail_assets.sources.warehouse import SCHEMA_CONTRACT
 
 _FILES: Final = "files"
+_VERSIONS: Final = "versions"
 # Names under which senders write before they rename: such a file is not complete yet.
 _UNFINISHED: Final = (".tmp", ".part", ".partial", ".filepart")
 
@@ -26,6 +27,7 @@ def bank_source(bank: Bank, folder: Path, intake: Intake) -> Sequence[DltResourc
     """Statements and their entries from every file of ``folder`` that was not loaded before.
 
     A file or statement that cannot be trusted goes to quarantine and is tried again on the next run; the others load.
+    Of a statement that a bank sent twice the version made last holds, in whatever order the files arrive.
     """
 
     def statements() -> Iterator[Any]:
@@ -39,15 +41,47 @@ def bank_source(bank: Bank, folder: Path, intake: Intake) -> Sequence[DltResourc
 def _statements(bank: Bank, folder: Path, intake: Intake) -> Iterator[Any]:
     state = dlt.current.resource_state()
     loaded: dict[str, str] = state.setdefault(_FILES, {})
+    versions: dict[str, list[str]] = state.setdefault(_VERSIONS, {})
+    intake.counts_of("statements")
+    # Two readings, so that only keys are held: within one load rows of two versions could not be told apart.
+    for path, _, good, _ in _new_files(bank, folder, loaded):
+        for statement in good:
+            key, version = _version(statement, path)
+            versions[key] = max(version, versions.get(key, version))
+    for path, digest, good, rejected in _new_files(bank, folder, loaded):
+        newest = [statement for statement in good if _is_newest(statement, path, versions)]
+        for statement in good:
+            if statement not in newest:
+                holds = versions[_version(statement, path)[0]][1]
+                note = f"{path.name}: statement {statement.statement_id} is an older version; the one in {holds} holds"
+                intake.counts_of("statements").notes.append(note)
+        received = len(good) + len(rejected)
+        yield from intake.take(_batch(newest, received, rejected, path, digest, intake), "statements")
+        if not rejected:
+            loaded[digest] = path.name
+
+
+def _new_files(
+    bank: Bank, folder: Path, loaded: Mapping[str, str]
+) -> Iterator[tuple[Path, str, list[Statement], list[Rejection]]]:
+    seen: set[str] = set()
     for path in _complete_files(folder):
         content = path.read_bytes()
         digest = hashlib.sha256(content).hexdigest()
-        if digest in loaded:
-            continue
-        good, rejected = _read(bank, path, content)
-        yield from intake.take(_batch(good, rejected, path, digest, intake), "statements")
-        if not rejected:
-            loaded[digest] = path.name
+        if digest not in loaded and digest not in seen:
+            seen.add(digest)
+            yield path, digest, *_read(bank, path, content)
+
+
+def _version(statement: Statement, path: Path) -> tuple[str, list[str]]:
+    """The key of a statement, and what orders its versions (lists and texts: dlt keeps them as JSON)."""
+    made_at = statement.created_at.isoformat() if statement.created_at else ""
+    return f"{statement.account_id}/{statement.statement_id}", [made_at, path.name]
+
+
+def _is_newest(statement: Statement, path: Path, versions: Mapping[str, list[str]]) -> bool:
+    key, version = _version(statement, path)
+    return versions[key] == version
 
 
 def _complete_files(folder: Path) -> list[Path]:
@@ -95,7 +129,9 @@ def _rejected(error: StatementError, path: Path, origin: str, content: bytes) ->
     return Rejection(error.key or path.name, error.element, error.value, error.reason, origin, content)
 
 
-def _batch(good: list[Statement], rejected: list[Rejection], path: Path, digest: str, intake: Intake) -> Batch:
+def _batch(
+    good: list[Statement], received: int, rejected: list[Rejection], path: Path, digest: str, intake: Intake
+) -> Batch:
     statements, entries = table("bank", "statements"), table("bank", "entries")
     common = {"instance": intake.instance, "loaded_at": intake.now}
     statement_rows = [
@@ -121,7 +157,7 @@ def _batch(good: list[Statement], rejected: list[Rejection], path: Path, digest:
     payloads = [entry.xml for statement in good for entry in statement.entries]
     return Batch(
         statements,
-        len(good) + len(rejected),
+        received,
         {
             statements: from_rows(statements, statement_rows, **common),
             entries: from_rows(entries, entry_rows, payloads=payloads, **common),

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import dlt
@@ -18,6 +19,8 @@ from retail_assets.sources.warehouse import SCHEMA_CONTRACT
 
 _PAGE_SIZE: Final = 1000
 _CURSOR: Final = "modified"
+#: Read again on every run: ``modified`` is set before the transaction commits, so a long one appears late.
+OVERLAP: Final = timedelta(minutes=10)
 _KEY_COLUMN: Final = "platform_ref"
 
 #: Resource → ERPNext's DocType.
@@ -82,11 +85,16 @@ def _changed(client: HttpClient, erp: Erp, intake: Intake, name: str) -> Iterato
     """
     state = dlt.current.resource_state()
     contract = _contract(client, erp, name)
-    for records in _pages(client, contract, DOCTYPES[name], state.get(_CURSOR)):
+    intake.counts_of(name)
+    for records in _pages(client, contract, DOCTYPES[name], _start(state.get(_CURSOR))):
         origin = f"{intake.instance}: {DOCTYPES[name]} from {_HEAD.decode(records[0]).name}"
         batch = convert(contract, records, instance=intake.instance, loaded_at=intake.now, origin=origin)
         yield from intake.take(batch, name)
         state[_CURSOR] = _HEAD.decode(records[-1]).modified
+
+
+def _start(cursor: str | None) -> str | None:
+    return None if cursor is None else (datetime.fromisoformat(cursor) - OVERLAP).isoformat(" ", "microseconds")
 
 
 def _pages(client: HttpClient, contract: Table, doctype: str, cursor: str | None) -> Iterator[list[bytes]]:

@@ -43,7 +43,7 @@ class _Balance(msgspec.Struct):
 
 class _Payout(msgspec.Struct):
     id: str
-    automatic: bool = False
+    automatic: bool | None = None
     reconciliation_status: str | None = None
     balance_transaction: str | None = None
 
@@ -83,6 +83,7 @@ def _recent(client: StripeClient, intake: Intake, name: str, seen: set[bytes] | 
     """Objects created since the last load, less the look-back of their kind."""
     state = dlt.current.resource_state()
     contract = table("stripe", name)
+    intake.counts_of(name)
     newest = state.get(_CURSOR)
     for records, origin in client.pages(name, _since(state.get(_CURSOR), LOOKBACK[name])):
         fresh = [record for record in records if seen is None or record not in seen]
@@ -136,6 +137,7 @@ def _payouts(client: StripeClient, intake: Intake) -> Iterator[Any]:
     """Payouts, and for each automatic one the lines it holds, listed once Stripe says that it can."""
     state = dlt.current.resource_state()
     contract = table("stripe", "payouts")
+    intake.counts_of("payouts")
     lines = table("stripe", "payout_transactions")
     listed: set[str] = set(state.get(_LISTED, []))
     in_reach: set[str] = set()

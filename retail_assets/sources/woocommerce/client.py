@@ -1,5 +1,6 @@
 """The REST client of one store: authentication by scheme and walks that lose nothing."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -44,16 +45,17 @@ class Page:
 class Walk:
     """Pages of one list, in order of id. ``complete`` is only known once it was walked to its end.
 
-    ``elsewhere`` holds ids that another walk of the same load has yielded already. ``started_at`` is the store's own time before the first page: a change after that may have been missed.
+    ``elsewhere`` holds ids that another walk of the same load has yielded already. ``started_at`` is the store's own time
+    before the first page: a change after that may have been missed.
     """
 
     client: "StoreClient"
     path: str
     params: Mapping[str, Any]
-    elsewhere: frozenset[int] = frozenset()
+    elsewhere: frozenset[int | bytes] = frozenset()
     complete: bool = False
     started_at: datetime | None = None
-    seen: set[int] = field(default_factory=set)
+    seen: set[int | bytes] = field(default_factory=set)
 
     def pages(self) -> Iterator[Page]:
         """Walk until one pass saw as many records as the store said there are, all the way through.
@@ -63,16 +65,23 @@ class Walk:
         """
         for _ in range(_WALKS):
             totals: list[int] = []
-            in_this_pass = 0
+            in_this_pass: set[int | bytes] = set()
             for number, response, records in self._responses():
-                in_this_pass += len(records)
+                identities = [_identity(record) for record in records]
+                in_this_pass.update(identities)
                 # Beyond the last page WooCommerce answers 0 for both totals.
                 if records:
-                    totals.append(int(response.headers.get("X-WP-Total", in_this_pass)))
-                fresh = [record for record in records if self._is_new(record)]
+                    totals.append(int(response.headers.get("X-WP-Total", len(in_this_pass))))
+                fresh = [
+                    record
+                    for record, identity in zip(records, identities, strict=True)
+                    if identity not in self.seen and identity not in self.elsewhere
+                ]
+                self.seen.update(identities)
                 if fresh:
                     yield Page(fresh, f"GET {self.path} page {number}")
-            if not totals or (min(totals) == totals[-1] == max(totals) and len(self.seen) >= totals[-1]):
+            # What earlier passes saw must not make up for what this one lost.
+            if not totals or (min(totals) == max(totals) and len(in_this_pass) >= totals[-1]):
                 self.complete = True
                 return
 
@@ -90,17 +99,6 @@ class Walk:
             if len(records) < _PAGE_SIZE if pages is None else number >= int(pages):
                 return
             number += 1
-
-    def _is_new(self, record: bytes) -> bool:
-        try:
-            identity = _ID.decode(record).id
-        except msgspec.MsgspecError:
-            return True
-        if identity is None:
-            return True
-        new = identity not in self.seen and identity not in self.elsewhere
-        self.seen.add(identity)
-        return new
 
 
 class StoreClient:
@@ -140,7 +138,7 @@ class StoreClient:
         return True
 
     def walk(
-        self, path: str, params: Mapping[str, Any] | None = None, elsewhere: frozenset[int] = frozenset()
+        self, path: str, params: Mapping[str, Any] | None = None, elsewhere: frozenset[int | bytes] = frozenset()
     ) -> Walk:
         """All records of a list, in order of id, without those whose id is in ``elsewhere``."""
         return Walk(self, path, params or {}, elsewhere)
@@ -150,10 +148,19 @@ class StoreClient:
         self._http.close()
 
 
+def _identity(record: bytes) -> int | bytes:
+    """The record's id; one whose id cannot be read still is one record, known by its bytes."""
+    try:
+        identity = _ID.decode(record).id
+    except msgspec.MsgspecError:
+        identity = None
+    return hashlib.sha256(record).digest() if identity is None else identity
+
+
 def _records_of(response: Response) -> list[bytes]:
     try:
         return [bytes(raw) for raw in _PAGE.decode(response.content)]
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         where = response.url.split("?", 1)[0]
         start = response.text[:200]
         raise UnexpectedAnswerError(f"{where} did not answer with a JSON list ({error}); it began: {start}") from error

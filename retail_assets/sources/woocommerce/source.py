@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import Any, Final
 
 import dlt
@@ -10,6 +11,7 @@ import pyarrow.compute as pc
 from dlt.sources import DltResource
 
 from retail_assets.contracts import Table, table
+from retail_assets.http import HttpStatusError
 from retail_assets.settings import Store
 from retail_assets.sources.intake import Intake
 from retail_assets.sources.records import Batch, convert
@@ -24,7 +26,7 @@ _CURSOR: Final = "modified_after"
 
 class _OrderHead(msgspec.Struct):
     id: int
-    refunds: list[Any] = []
+    refunds: list[Any] | None = None
 
 
 _ORDER_HEAD: Final = msgspec.json.Decoder(_OrderHead)
@@ -32,7 +34,6 @@ _ORDER_HEAD: Final = msgspec.json.Decoder(_OrderHead)
 
 class _ProductHead(msgspec.Struct):
     id: int
-    type: str = "simple"
 
 
 _PRODUCT_HEAD: Final = msgspec.json.Decoder(_ProductHead)
@@ -73,6 +74,7 @@ def _changed(client: StoreClient, intake: Intake, name: str, *walks: Mapping[str
     """Records changed since the last load, over one or more lists of the same table."""
     state = dlt.current.resource_state()
     params = _since(state.get(_CURSOR))
+    intake.counts_of(name)
     done: list[Walk] = []
     newest: datetime | None = None
     for filters in walks:
@@ -87,6 +89,7 @@ def _changed(client: StoreClient, intake: Intake, name: str, *walks: Mapping[str
 
 def _refunds(client: StoreClient, intake: Intake) -> Iterator[Any]:
     """Refunds by their own collection; WooCommerce before 9.0 lacks it and is asked order by order."""
+    intake.counts_of("refunds")
     if client.has("refunds"):
         yield from _refund_collection(client, intake)
     else:
@@ -110,31 +113,53 @@ def _refunds_by_order(client: StoreClient, intake: Intake) -> Iterator[Any]:
     contract = table("woocommerce", "refunds")
     newest: datetime | None = None
     walks = [client.walk("orders", {"status": status, **_since(state.get(_CURSOR))}) for status in ("any", "trash")]
+    inner: list[Walk] = []
     for walk in walks:
         for page in walk.pages():
             newest = _newest(newest, _convert(table("woocommerce", "orders"), page, intake), table("woocommerce", "orders"))
-            for record in page.records:
-                order = _ORDER_HEAD.decode(record)
+            for order in _heads(_ORDER_HEAD, page, intake, "refunds"):
                 if not order.refunds:
                     continue
-                for refunds in client.walk(f"orders/{order.id}/refunds").pages():
+                inner.append(client.walk(f"orders/{order.id}/refunds"))
+                for refunds in _pages_below(inner[-1]):
                     batch = _convert(contract, refunds, intake, {"parent_id": order.id})
                     yield from intake.take(batch, "refunds")
-    _advance(state, newest, walks, intake, "refunds")
+    _advance(state, newest, [*walks, *inner], intake, "refunds")
 
 
 def _variations(client: StoreClient, intake: Intake) -> Iterator[Any]:
     contract = table("woocommerce", "product_variations")
+    intake.counts_of(contract.name)
     for products in client.walk("products", {"type": "variable", "status": "any"}).pages():
-        for record in products.records:
-            product = _PRODUCT_HEAD.decode(record)
-            for page in client.walk(f"products/{product.id}/variations").pages():
+        for product in _heads(_PRODUCT_HEAD, products, intake, contract.name):
+            for page in _pages_below(client.walk(f"products/{product.id}/variations")):
                 yield from intake.take(_convert(contract, page, intake, {"parent_id": product.id}), contract.name)
+
+
+def _heads(decoder: msgspec.json.Decoder[Any], page: Page, intake: Intake, name: str) -> Iterator[Any]:
+    """The records whose own lists are to be read; one that is too broken for that does not stop the others."""
+    for record in page.records:
+        try:
+            yield decoder.decode(record)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            start = record[:80].decode("utf-8", "replace")
+            intake.counts_of(name).notes.append(f"{page.origin}: a record cannot be read ({error}); it begins {start}")
+
+
+def _pages_below(walk: Walk) -> Iterator[Page]:
+    """The pages of a record's own list; a record that was deleted meanwhile has none."""
+    try:
+        yield from walk.pages()
+    except HttpStatusError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+        walk.complete = True
 
 
 def _all(
     client: StoreClient, intake: Intake, name: str, path: str, filters: Mapping[str, Any]
 ) -> Iterator[Any]:
+    intake.counts_of(name)
     walk = client.walk(path, filters)
     for page in walk.pages():
         yield from intake.take(_convert(table("woocommerce", name), page, intake), name)

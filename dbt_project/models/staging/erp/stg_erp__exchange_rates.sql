@@ -5,5 +5,5 @@ select
     upper(to_currency) as to_currency_code,
     cast(exchange_rate as decimal(28, 12)) as exchange_rate,
     date as valid_from,
-    {{ utc_timestamp('modified') }} as modified_at
+    modified as erp_modified
 from {{ source('erp', 'exchange_rates') }}

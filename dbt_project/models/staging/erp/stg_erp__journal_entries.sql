@@ -7,6 +7,6 @@ select
     docstatus,
     cast(coalesce(total_debit, 0) as decimal(18, 4)) as document_amount,
     posting_date,
-    {{ utc_timestamp('modified') }} as modified_at,
+    modified as erp_modified,
     _payload_sha256 as payload_sha256
 from {{ source('erp', 'journal_entries') }}

@@ -12,6 +12,6 @@ select
     cast(grand_total as decimal(18, 4)) as document_amount,
     cast(coalesce(outstanding_amount, 0) as decimal(18, 4)) as outstanding_amount,
     posting_date,
-    {{ utc_timestamp('modified') }} as modified_at,
+    modified as erp_modified,
     _payload_sha256 as payload_sha256
 from {{ source('erp', 'sales_invoices') }}

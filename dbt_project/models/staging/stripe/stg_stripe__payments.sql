@@ -10,6 +10,7 @@ select
     source.gateway_id || ':' || source.id as payment_key,
     source.gateway_id,
     'stripe' as gateway_system,
+    'charges' as source_table,
     source.id as payment_id,
     source.payment_intent as intent_id,
     source.balance_transaction as line_id,

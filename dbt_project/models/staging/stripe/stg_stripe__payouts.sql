@@ -10,6 +10,7 @@ select
     source.gateway_id || ':' || source.id as settlement_key,
     source.gateway_id,
     'stripe' as gateway_system,
+    'payouts' as source_table,
     source.id as payout_id,
     source.status as payout_status,
     source.method as payout_method,

@@ -10,6 +10,7 @@ select
     source.gateway_id || ':' || source.id as settlement_line_key,
     source.gateway_id,
     'stripe' as gateway_system,
+    'balance_transactions' as source_table,
     source.id as line_id,
     source.reporting_category as source_category,
     source.type as source_type,

@@ -1,0 +1,26 @@
+select
+    entries.event_type || ':' || entries.entry_id as event_id,
+    entries.event_type,
+    entries.entry_id,
+    entries.entity_code,
+    entries.occurred_at,
+    entries.posting_date as accounting_date,
+    entries.order_key,
+    entries.payment_key,
+    entries.refund_key,
+    entries.settlement_key,
+    entries.settlement_line_key,
+    entries.bank_line_key,
+    entries.gateway_id,
+    case entries.entry_type
+        when 'sale' then '["order:' || entries.order_key || '","capture:' || entries.payment_key || '"]'
+        when 'refund' then '["order:' || entries.order_key || '","refund:' || entries.refund_key || '"]'
+        when 'payout_arrival'
+            then '["payout:' || entries.settlement_key || '","bank_line:' || entries.bank_line_key || '"]'
+        else
+            '["settlement_line:' || entries.settlement_line_key || '"'
+            || coalesce(',"payment:' || entries.payment_key || '"', '')
+            || coalesce(',"order:' || entries.order_key || '"', '')
+            || coalesce(',"refund:' || entries.refund_key || '"', '') || ']'
+    end as justified_by
+from {{ ref('int_journal_entries_drafted') }} as entries

@@ -1,0 +1,70 @@
+-- Which record stands behind each line: the end of every drill-back.
+with sources as (
+    select
+        'sale/' || order_key as entry_id,
+        'woocommerce' as source_system,
+        'orders' as source_table,
+        order_key as source_key,
+        order_payload_sha256 as payload_sha256,
+        false as is_receivables_only
+    from {{ ref('int_sales_recognised') }}
+    union all
+    -- The capture is why the sale may be booked: it stands behind the claim on the customer.
+    select
+        'sale/' || order_key as entry_id,
+        gateway_system as source_system,
+        payment_source_table as source_table,
+        payment_key as source_key,
+        payment_payload_sha256 as payload_sha256,
+        true as is_receivables_only
+    from {{ ref('int_sales_recognised') }}
+    union all
+    select
+        'refund/' || refund_key as entry_id,
+        'woocommerce' as source_system,
+        'refunds' as source_table,
+        refund_key as source_key,
+        payload_sha256,
+        false as is_receivables_only
+    from {{ ref('int_refunds_recognised') }}
+    union all
+    select
+        entry_id,
+        gateway_system as source_system,
+        source_table,
+        settlement_line_key as source_key,
+        payload_sha256,
+        false as is_receivables_only
+    from {{ ref('int_settlement_lines_booked') }}
+    union all
+    select
+        entry_id,
+        'bank' as source_system,
+        'entries' as source_table,
+        bank_line_key as source_key,
+        bank_payload_sha256 as payload_sha256,
+        false as is_receivables_only
+    from {{ ref('int_payouts_arrived') }}
+    union all
+    select
+        entry_id,
+        gateway_system as source_system,
+        source_table,
+        settlement_key as source_key,
+        payload_sha256,
+        false as is_receivables_only
+    from {{ ref('int_payouts_arrived') }}
+)
+
+select
+    lines.entry_id,
+    lines.line_no,
+    entries.event_type || ':' || lines.entry_id as event_id,
+    sources.source_system,
+    sources.source_table,
+    sources.source_key,
+    sources.payload_sha256
+from {{ ref('int_journal_lines_balanced') }} as lines
+inner join {{ ref('int_journal_entries_drafted') }} as entries on lines.entry_id = entries.entry_id
+inner join sources
+    on lines.entry_id = sources.entry_id and (not sources.is_receivables_only or lines.account_role = 'receivables')

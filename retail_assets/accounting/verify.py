@@ -1,0 +1,148 @@
+"""Checking the evidence: the audit chain, the outbox against it, and every document at the ERP."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+
+from retail_assets.accounting.plan import CANCELLED_AT_ERP
+from retail_assets.erp.compare import differences
+from retail_assets.erp.payload import from_payload
+from retail_assets.erp.protocol import ErpUnavailable, Poster, RejectedByErp
+from retail_assets.ops import audit, outbox
+from retail_assets.ops.canonical import sha256_hex
+from retail_assets.ops.outbox import Posting
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that is not as it should be: what kind, with what, and in words."""
+
+    code: str
+    subject: str
+    message: str
+
+
+def verify(
+    engine: Engine,
+    anchor_path: Path | None,
+    posters: Mapping[str, Poster],
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Problem]:
+    """Everything that contradicts the evidence; empty when all of it agrees. Changes nothing.
+
+    Args:
+        posters: by ERP id; what was posted to an ERP without a poster is reported as not checked.
+        progress: called after each document read back with how many are done, and how many there are.
+    """
+    chain = [
+        Problem(problem.code, f"audit_log:{problem.seq}", problem.message)
+        for problem in audit.verify(engine, anchor_path)
+    ]
+    rows = outbox.postings(engine)
+    evidence = _posted_by_audit(audit.entries(engine))
+    return [*chain, *_outbox_problems(rows, evidence), *_erp_problems(rows, posters, progress)]
+
+
+def _posted_by_audit(entries: Iterable[audit.AuditEntry]) -> dict[str, Mapping[str, Any] | None]:
+    """What the audit log says is posted, by key; None once the document was cancelled."""
+    posted: dict[str, Mapping[str, Any] | None] = {}
+    for entry in entries:
+        if entry.action == "posting.posted":
+            posted[entry.subject] = entry.content()
+        elif entry.action == "posting.cancelled":
+            posted[entry.subject] = None
+    return posted
+
+
+def _outbox_problems(rows: list[Posting], evidence: Mapping[str, Mapping[str, Any] | None]) -> Iterator[Problem]:
+    for row in rows:
+        if not _payload_is_whole(row):
+            yield Problem(
+                "outbox_changed", row.posting_key, "its content in the outbox was changed after it was written"
+            )
+        if row.state == outbox.SENT:
+            yield Problem(
+                "posting_unsettled",
+                row.posting_key,
+                f"whether it is at the ERP is unknown ({row.last_error or 'the worker ended'}): post again to settle",
+            )
+        if row.state == outbox.FAILED and row.erp_document and row.error_code != CANCELLED_AT_ERP:
+            yield Problem("posted_drift", row.posting_key, row.last_error or "the document is not what was intended")
+        if row.state == outbox.POSTED:
+            yield from _against_audit(row, evidence.get(row.posting_key))
+    posted = {row.posting_key for row in rows if row.state == outbox.POSTED}
+    for key, details in evidence.items():
+        if details is not None and key not in posted:
+            yield Problem(
+                "outbox_row_missing", key, f"it was posted as {details['document']}, but the outbox does not say so"
+            )
+
+
+def _payload_is_whole(row: Posting) -> bool:
+    if sha256_hex(row.payload) != row.payload_hash:
+        return False
+    entry = from_payload(row.payload)
+    return (entry.key, entry.posting_date, entry.entity_code) == (row.posting_key, row.posting_date, row.entity_code)
+
+
+def _against_audit(row: Posting, details: Mapping[str, Any] | None) -> Iterator[Problem]:
+    if details is None:
+        yield Problem("audit_entry_missing", row.posting_key, "it is posted, but the audit log has no entry of it")
+        return
+    facts = {
+        "document": row.erp_document,
+        "payload_hash": row.payload_hash,
+        "content_hash": row.content_hash,
+        "entry_id": row.entry_id,
+        "revision": row.revision,
+        "kind": row.kind,
+        "erp_id": row.erp_id,
+    }
+    changed = [name for name, value in facts.items() if details.get(name) != value]
+    if changed:
+        message = f"outbox and audit log differ in {', '.join(changed)}"
+        yield Problem("outbox_changed", row.posting_key, message)
+
+
+def _erp_problems(
+    rows: list[Posting], posters: Mapping[str, Poster], progress: Callable[[int, int], None] | None
+) -> Iterator[Problem]:
+    posted = [row for row in rows if row.state == outbox.POSTED]
+    unreachable: set[str] = set()
+    for done, row in enumerate(posted, start=1):
+        poster = posters.get(row.erp_id)
+        if poster is None and row.erp_id not in unreachable:
+            unreachable.add(row.erp_id)
+            yield Problem(
+                "erp_not_checked", row.erp_id, f"no poster for {row.erp_id}: its documents were not read back"
+            )
+        if poster is not None and row.erp_id not in unreachable:
+            try:
+                yield from _read_back_problems(row, poster)
+            except ErpUnavailable as error:
+                unreachable.add(row.erp_id)
+                yield Problem(
+                    "erp_not_checked", row.erp_id, f"documents from {row.posting_key} on were not read: {error}"
+                )
+        if progress:
+            progress(done, len(posted))
+
+
+def _read_back_problems(row: Posting, poster: Poster) -> Iterator[Problem]:
+    document = row.erp_document or ""
+    try:
+        found = poster.read_back(document)
+        at_key = poster.look_up(row.posting_key) if found is None else document
+    except RejectedByErp as error:
+        yield Problem("posted_drift", row.posting_key, f"{document} cannot be read: {error}")
+        return
+    if found is None:
+        instead = f", and {at_key} holds its key instead" if at_key else ""
+        yield Problem("posted_drift", row.posting_key, f"{document} is gone from the ERP{instead}")
+        return
+    for difference in differences(from_payload(row.payload), found):
+        yield Problem("posted_drift", row.posting_key, f"{document}: {difference}")

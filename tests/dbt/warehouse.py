@@ -1,0 +1,130 @@
+"""A hand-made warehouse: the raw tables of the contracts, rows given as dictionaries, and dbt run over them."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+
+from retail_assets.contracts import TABLES, Table, table
+from retail_assets.money import exponents
+
+PROJECT: Final = Path(__file__).resolve().parents[2] / "dbt_project"
+
+_DUCKDB_TYPES: Final = {
+    "text": "VARCHAR",
+    "integer": "BIGINT",
+    "amount": "DECIMAL(18,4)",
+    "rate": "DECIMAL(28,12)",
+    "boolean": "BOOLEAN",
+    "timestamp": "TIMESTAMPTZ",
+    "date": "DATE",
+    "json": "VARCHAR",
+}
+
+_LOADED_AT: Final = "2026-11-05 11:00:00+00"
+
+
+class Warehouse:
+    """``warehouse.duckdb`` in a RETAIL_HOME of its own.
+
+    Args:
+        home: an empty folder.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.path = home / "warehouse.duckdb"
+        with self._connect() as connection:
+            connection.execute("set timezone = 'UTC'")
+            for contract in TABLES:
+                columns = ", ".join(f'"{c.name}" {_DUCKDB_TYPES[c.type]}' for c in contract.all_columns())
+                connection.execute(f"create schema if not exists {contract.schema}")
+                connection.execute(f'create table {contract.schema}."{contract.name}" ({columns})')
+        self.insert("ops.currency_exponents", ({"provider": p, "currency_code": c, "exponent": e} for p, c, e in exponents()))
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        return duckdb.connect(str(self.path))
+
+    def insert(self, name: str, rows: Iterable[dict[str, Any]]) -> None:
+        """Add rows to ``<system>.<table>``; the columns that are ours are filled in, a column not given is null.
+
+        Raises:
+            ValueError: a row names a column that the contract does not have, or leaves out a required one.
+        """
+        contract = table(*name.split("."))
+        filled = [_fill(contract, row) for row in rows]
+        if not filled:
+            return
+        names = [column.name for column in contract.all_columns()]
+        marks = ", ".join("?" for _ in names)
+        with self._connect() as connection:
+            connection.execute("set timezone = 'UTC'")
+            connection.executemany(
+                f'insert into {contract.schema}."{contract.name}" values ({marks})',
+                [[row[column] for column in names] for row in filled],
+            )
+
+    def execute(self, statement: str) -> None:
+        with self._connect() as connection:
+            connection.execute("set timezone = 'UTC'")
+            connection.execute(statement)
+
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        with duckdb.connect(str(self.path), read_only=True) as connection:
+            return connection.execute(statement).fetchall()
+
+    def rows(self, statement: str) -> list[dict[str, Any]]:
+        with duckdb.connect(str(self.path), read_only=True) as connection:
+            cursor = connection.execute(statement)
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def dbt(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run dbt as its users do, in a process of its own; target and logs stay under the home."""
+        return run_dbt(self.home, arguments)
+
+
+def run_dbt(home: Path, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """One dbt command against the warehouse in ``home``; never raises, look at ``returncode``."""
+    environment = os.environ | {
+        "RETAIL_HOME": str(home),
+        "DBT_PROFILES_DIR": str(PROJECT),
+        "DBT_PROJECT_DIR": str(PROJECT),
+        "DBT_TARGET_PATH": str(home / "dbt"),
+        "DBT_LOG_PATH": str(home / "dbt"),
+    }
+    executable = Path(sys.executable).with_name("dbt")
+    command = [str(executable), "--no-use-colors", "--quiet", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+
+
+def _fill(contract: Table, row: dict[str, Any]) -> dict[str, Any]:
+    payload = json.dumps(row, default=str, sort_keys=True)
+    ours = {
+        "_payload": payload,
+        "_payload_sha256": hashlib.sha256(payload.encode()).hexdigest(),
+        "_loaded_at": _LOADED_AT,
+    }
+    known = {column.name for column in contract.all_columns()}
+    if unknown := row.keys() - known:
+        raise ValueError(f"{contract.schema}.{contract.name} has no columns {sorted(unknown)}")
+    filled = {name: _plain(row.get(name, ours.get(name))) for name in known}
+    if missing := [c.name for c in contract.all_columns() if c.required and filled[c.name] is None]:
+        raise ValueError(f"{contract.schema}.{contract.name} requires {missing}")
+    return filled
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict | list):
+        return json.dumps(value)
+    if isinstance(value, Decimal | date | datetime):
+        return str(value)
+    return value

@@ -1,0 +1,131 @@
+"""A second, deliberately naive reconciliation: if it finds anything that was not planted, the world lies."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]
+
+from retail_assets import money
+from retail_assets.sandbox.profiles import GATEWAYS, GatewayProfile
+from tests.sandbox.conftest import State
+
+NS = "{urn:iso:std:iso:20022:tech:xsd:camt.053.001.08}"
+
+
+def find_exceptions(state: State) -> set[tuple[str, str]]:
+    """Every (exception type, subject) that the records of a world show."""
+    as_of = int(datetime.fromisoformat(state.truth["as_of"]).timestamp())
+    found: set[tuple[str, str]] = set()
+    for gateway in GATEWAYS.values():
+        found |= _of_gateway(state, gateway, as_of)
+    return found
+
+
+def _of_gateway(state: State, gateway: GatewayProfile, as_of: int) -> set[tuple[str, str]]:
+    store_id, gateway_id = gateway.store_id, gateway.gateway_id
+    orders = state.rows(store_id, "orders")
+    charges = [charge for charge in state.rows(gateway_id, "charges") if charge["status"] == "succeeded"]
+    found: set[tuple[str, str]] = set()
+    charges_of: dict[int, list[dict[str, Any]]] = {}
+    for charge in charges:
+        candidates = candidates_of(charge, orders, gateway)
+        assert len(candidates) <= 1, f"{charge['id']} could belong to several orders"
+        if not candidates:
+            found.add(("order_missing", f"{gateway_id}:{charge['balance_transaction']}"))
+        else:
+            charges_of.setdefault(candidates[0]["id"], []).append(charge)
+    for order in orders:
+        found |= _of_order(order, charges_of.get(order["id"], []), gateway)
+    for dispute in state.rows(gateway_id, "disputes"):
+        if dispute["status"] == "needs_response":
+            order_id = next(oid for oid, mine in charges_of.items() if dispute["charge"] in {c["id"] for c in mine})
+            found.add(("dispute_open", f"{store_id}:{order_id}"))
+    found |= _of_refunds(state, gateway, charges_of)
+    found |= _of_payouts(state, gateway, as_of)
+    return found
+
+
+def candidates_of(
+    charge: dict[str, Any], orders: list[dict[str, Any]], gateway: GatewayProfile
+) -> list[dict[str, Any]]:
+    """The orders a charge names, by whichever evidence is the strongest it has."""
+    metadata, intent = charge["metadata"], charge["payment_intent"]
+    description = charge["description"] or ""
+    tests = [
+        lambda order: order["transaction_id"] in (charge["id"], intent),
+        lambda order: intent in [meta["value"] for meta in order["meta_data"] if meta["key"] == "_stripe_intent_id"],
+        lambda order: metadata.get("order_key") == order["order_key"],
+        lambda order: metadata.get("order_id") == order["number"],
+        lambda order: metadata.get("merchant_reference") == gateway.reference_prefix + order["number"],
+        lambda order: description.endswith(f" - Order {order['number']}"),
+    ]
+    for test in tests:
+        hits = [order for order in orders if test(order)]
+        if hits:
+            return hits
+    return []
+
+
+def _of_order(order: dict[str, Any], charges: list[dict[str, Any]], gateway: GatewayProfile) -> set[tuple[str, str]]:
+    key = f"{gateway.store_id}:{order['id']}"
+    paid = order["date_paid_gmt"] is not None
+    if not charges:
+        expected = paid and order["payment_method"] == "stripe" and Decimal(order["total"]) > 0
+        return {("payment_missing", key)} if expected else set()
+    assert paid, f"{key} is charged but not paid"
+    first, *others = sorted(charges, key=lambda charge: charge["id"] != order["transaction_id"])
+    found = {("duplicate_payment", f"{gateway.gateway_id}:{other['balance_transaction']}") for other in others}
+    charged = money.from_minor(first["amount"], first["currency"], "stripe")
+    if charged != Decimal(order["total"]) or first["currency"].upper() != order["currency"]:
+        found.add(("amount_mismatch", key))
+    return found
+
+
+def _of_refunds(
+    state: State, gateway: GatewayProfile, charges_of: dict[int, list[dict[str, Any]]]
+) -> set[tuple[str, str]]:
+    """Refunds pair one to one by order and amount."""
+    order_of = {charge["id"]: order_id for order_id, charges in charges_of.items() for charge in charges}
+    given = sorted(
+        (order_of[refund["charge"]], money.from_minor(refund["amount"], refund["currency"], "stripe"))
+        for refund in state.rows(gateway.gateway_id, "refunds")
+    )
+    recorded = sorted(
+        (refund["parent_id"], Decimal(refund["amount"])) for refund in state.rows(gateway.store_id, "refunds")
+    )
+    return set() if given == recorded else {("refund_missing", gateway.gateway_id)}
+
+
+def _of_payouts(state: State, gateway: GatewayProfile, as_of: int) -> set[tuple[str, str]]:
+    found: set[tuple[str, str]] = set()
+    lines = bank_lines(state, gateway.bank_id)
+    for payout in state.rows(gateway.gateway_id, "payouts"):
+        key = f"{gateway.gateway_id}:{payout['id']}"
+        amount = money.from_minor(payout["amount"], payout["currency"], "stripe")
+        names = {payout["id"], payout["trace_id"]["value"]} - {None}
+        named = [line for line in lines if any(name in line["text"] for name in names)]
+        arrival = datetime.fromtimestamp(payout["arrival_date"], UTC).date()
+        exact = [line for line in lines if line["amount"] == amount and line["value_date"] == arrival.isoformat()]
+        hits = named or exact
+        assert len(hits) <= 1, f"{key} could be several bank lines"
+        if not hits and payout["arrival_date"] < as_of - 3 * 86_400:
+            found.add(("payout_not_in_bank", key))
+        if hits and hits[0]["amount"] != amount:
+            found.add(("bank_amount_mismatch", key))
+    return found
+
+
+def bank_lines(state: State, bank_id: str) -> list[dict[str, Any]]:
+    """The entries of all statements of a bank, in order."""
+    found: list[dict[str, Any]] = []
+    for path in sorted((state.home / "inbox" / bank_id).glob("*.xml")):
+        for entry in etree.parse(path).iter(f"{NS}Ntry"):
+            amount = Decimal(entry.findtext(f"{NS}Amt"))
+            sign = 1 if entry.findtext(f"{NS}CdtDbtInd") == "CRDT" else -1
+            details = f"{NS}NtryDtls/{NS}TxDtls/"
+            end_to_end = entry.findtext(f"{details}{NS}Refs/{NS}EndToEndId")
+            remittance = entry.findtext(f"{details}{NS}RmtInf/{NS}Ustrd")
+            value_date = entry.findtext(f"{NS}ValDt/{NS}Dt")
+            found.append({"amount": sign * amount, "text": f"{end_to_end} {remittance}", "value_date": value_date})
+    return found

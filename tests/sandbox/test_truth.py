@@ -1,0 +1,92 @@
+"""The ground truth must be consistent in itself before anything is measured against it."""
+
+from collections import Counter, defaultdict
+from decimal import Decimal
+
+from retail_assets.sandbox.profiles import GATEWAYS, STORES
+from tests.sandbox.conftest import State
+
+
+def test_every_true_entry_balances(world: State) -> None:
+    """An unbalanced truth would ask the models for an unbalanced ledger."""
+    for entry in world.truth["journals"]:
+        debit = sum(Decimal(line["debit"]) for line in entry["lines"])
+        credit = sum(Decimal(line["credit"]) for line in entry["lines"])
+        assert debit == credit > 0, entry["entry_id"]
+        assert all((Decimal(line["debit"]) > 0) != (Decimal(line["credit"]) > 0) for line in entry["lines"])
+
+
+def test_true_entries_are_unique(world: State) -> None:
+    """Two entries of one id would hide one of them in every comparison."""
+    counts = Counter(entry["entry_id"] for entry in world.truth["journals"])
+    assert max(counts.values()) == 1
+    assert all(len(entry_id) <= 100 for entry_id in counts)
+
+
+def test_clearing_is_what_the_gateway_holds(world: State) -> None:
+    """Promise of the design: the clearing account equals the gateway's balance."""
+    clearing: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for entry in world.truth["journals"]:
+        for line in entry["lines"]:
+            if line["account_code"] == "1250":
+                clearing[entry["entity_code"]] += Decimal(line["debit"]) - Decimal(line["credit"])
+    for balance in world.truth["balances"]:
+        assert clearing[GATEWAYS[balance["gateway_id"]].entity_code] == Decimal(balance["amount"])
+
+
+def test_receivables_are_open_only_for_money_that_cannot_be_explained(world: State) -> None:
+    """A normal order must close to zero; what is left over belongs to planted cases."""
+    open_cases = ("amount_mismatch",)
+    mismatched = {case["order_key"] for case in world.truth["cases"] if case["case"] in open_cases}
+    lines = {link["settlement_line_key"]: link["order_key"] for link in world.truth["links"]}
+    refunds = {}
+    for store_id in STORES:
+        refunds |= {
+            f"{store_id}:{one['id']}": f"{store_id}:{one['parent_id']}" for one in world.rows(store_id, "refunds")
+        }
+    open_amounts: defaultdict[str | None, Decimal] = defaultdict(Decimal)
+    for entry in world.truth["journals"]:
+        kind, _, key = entry["entry_id"].partition("/")
+        order_key = {"sale": key, "line": lines.get(key), "refund": refunds.get(key)}.get(kind)
+        for line in entry["lines"]:
+            if line["account_code"] == "1100":
+                open_amounts[order_key] += Decimal(line["debit"]) - Decimal(line["credit"])
+    assert {key for key, amount in open_amounts.items() if amount} == mismatched
+
+
+def test_unexplained_money_is_parked_one_entry_per_line(world: State) -> None:
+    """Suspense holds exactly the lines that no order explains."""
+    parked = {
+        entry["entry_id"].removeprefix("line/")
+        for entry in world.truth["journals"]
+        if any(line["account_code"] == "1290" for line in entry["lines"])
+    }
+    unexplained = ("order_missing", "duplicate_payment", "amount_mismatch")
+    assert parked == {case["settlement_line_key"] for case in world.truth["cases"] if case["case"] in unexplained}
+
+
+def test_every_line_of_the_ledger_is_linked(world: State) -> None:
+    """A line without a true answer could not be scored."""
+    links = {link["settlement_line_key"] for link in world.truth["links"]}
+    lines = {
+        f"{gateway_id}:{line['id']}"
+        for gateway_id in GATEWAYS
+        for line in world.rows(gateway_id, "balance_transactions")
+        if line["type"] != "payout"
+    }
+    assert links == lines
+
+
+def test_sales_wait_only_where_something_is_doubtful(world: State) -> None:
+    """A dispute does not undo a sale; a wrong amount or a double payment makes it doubtful."""
+    held = {entry["entry_id"] for entry in world.truth["journals"] if entry["held"]}
+    doubtful = ("amount_mismatch", "duplicate_payment")
+    assert held == {f"sale/{case['order_key']}" for case in world.truth["cases"] if case["case"] in doubtful}
+
+
+def test_rounding_appears_only_where_currencies_meet(world: State) -> None:
+    """In base currency an order adds up to the cent, so a rounding line elsewhere would be a plug."""
+    converted = {case["order_key"] for case in world.truth["cases"] if case["case"] == "fx_settlement"}
+    for entry in world.truth["journals"]:
+        if any(line["account_code"] == "6910" for line in entry["lines"]):
+            assert entry["entry_id"].removeprefix("sale/") in converted

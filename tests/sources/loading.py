@@ -1,0 +1,100 @@
+"""One home with a warehouse and an operations store, and sources loaded into it as an orchestrator would."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from dlt.sources import DltSource
+
+from retail_assets.contracts import tables_of
+from retail_assets.ops import load_log, quarantine
+from retail_assets.ops.store import open_store
+from retail_assets.sources.intake import Counts, Intake
+from retail_assets.sources.warehouse import create_raw_tables, load, pipeline_for
+
+NOW = datetime(2026, 11, 5, 12, 0, tzinfo=UTC)
+
+
+@dataclass
+class Home:
+    """State of one test: nothing of it is shared, and each load starts as a new process would."""
+
+    path: Path
+    loads: int = 0
+
+    @property
+    def warehouse(self) -> Path:
+        return self.path / "warehouse.duckdb"
+
+    @property
+    def operations_url(self) -> str:
+        return f"sqlite:///{self.path / 'operations.sqlite'}"
+
+    def load(self, system: str, instance: str, source: Callable[[Intake], DltSource]) -> Mapping[str, Counts]:
+        """Load one source once, an hour after the last load, and log it."""
+        now = NOW + timedelta(hours=self.loads)
+        self.loads += 1
+        create_raw_tables(self.warehouse)
+        pipeline = pipeline_for(system, instance, warehouse=self.warehouse, state=self.path / "dlt")
+        with closing(Intake(system, instance, now, self.operations_url)) as intake:
+            load(source(intake), pipeline)
+            intake.log()
+            return dict(intake.counts)
+
+    def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Rows of the warehouse."""
+        with duckdb.connect(str(self.warehouse)) as connection:
+            connection.execute("set timezone = 'UTC'")
+            return connection.execute(sql, parameters).fetchall()
+
+    def one(self, sql: str, *parameters: Any) -> Any:
+        """The one value that a query gives."""
+        ((value,),) = self.query(sql, *parameters)
+        return value
+
+    def content(self, system: str) -> dict[str, list[tuple[Any, ...]]]:
+        """Every raw table of a system without the columns that a load is free to change."""
+        return {
+            contract.name: sorted(
+                self.query(
+                    f'select * exclude (_loaded_at) from (select {_names(contract.all_columns())} from '
+                    f'"{contract.schema}"."{contract.name}")'
+                ),
+                key=repr,
+            )
+            for contract in tables_of(system)
+        }
+
+    def quarantined(self, status: str = "open") -> list[dict[str, Any]]:
+        """The rejections with that status."""
+        with closing_engine(self.operations_url) as engine:
+            return list(quarantine.rows(engine, status=status))
+
+    def logged(self) -> dict[str, tuple[int, int, int]]:
+        """(received, loaded, quarantined) of each resource's last load, from the load log."""
+        with closing_engine(self.operations_url) as engine:
+            return {
+                row["resource"]: (row["received"], row["loaded"], row["quarantined"])
+                for row in load_log.status_rows(engine)
+            }
+
+
+class closing_engine:  # noqa: N801 - reads as a function
+    """The operations store, disposed of afterwards."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = open_store(url)
+
+    def __enter__(self) -> Any:
+        return self._engine
+
+    def __exit__(self, *_: object) -> None:
+        self._engine.dispose()
+
+
+def _names(columns: Sequence[Any]) -> str:
+    return ", ".join(f'"{column.name}"' for column in columns)

@@ -1,0 +1,297 @@
+"""The one HTTP client, against a real server on loopback."""
+
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from requests.auth import HTTPBasicAuth
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from retail_assets.http import ForeignHostError, HttpClient, HttpError, HttpStatusError, HttpUnavailableError
+from tests.support.server import running
+
+CANARY = "canary-7f3a91"
+
+
+@dataclass
+class Recorder:
+    """A server whose answers a test prescribes path by path; it keeps every request."""
+
+    answers: dict[str, list[Response]] = field(default_factory=dict)
+    requests: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
+
+    def app(self) -> Starlette:
+        async def answer(request: Request) -> Response:
+            body = await request.body()
+            self.requests.append((request.method, request.url.path, dict(request.headers), body))
+            queue = self.answers.get(request.url.path, [])
+            return (queue.pop(0) if len(queue) > 1 else queue[0]) if queue else PlainTextResponse("fine")
+
+        return Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "HEAD", "POST", "PUT"])])
+
+    @property
+    def count(self) -> Counter[tuple[str, str]]:
+        return Counter((method, path) for method, path, *_ in self.requests)
+
+
+@pytest.fixture(scope="module")
+def shared_server() -> Iterator[tuple[Recorder, str]]:
+    """One server for the module, since starting and stopping takes longer than a test."""
+    recorder = Recorder()
+    with running(recorder.app()) as url:
+        yield recorder, url
+
+
+@pytest.fixture
+def server(shared_server: tuple[Recorder, str]) -> tuple[Recorder, str]:
+    """A recording server that knows nothing of earlier tests, and its address."""
+    recorder, _ = shared_server
+    recorder.answers.clear()
+    recorder.requests.clear()
+    return shared_server
+
+
+@contextmanager
+def client(url: str, **options: object) -> Iterator[HttpClient]:
+    """A client that is closed afterwards."""
+    made = HttpClient(url, **options)  # pyright: ignore[reportArgumentType]
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@contextmanager
+def raw_server(*answers: bytes) -> Iterator[tuple[str, list[bytes]]]:
+    """A server that sends exactly these bytes, one connection each, and closes: what no framework would send."""
+    received: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0.05)
+        over = threading.Event()
+
+        def serve() -> None:
+            for answer in answers:
+                while True:
+                    try:
+                        connection, _ = listener.accept()
+                        break
+                    except TimeoutError:
+                        if over.is_set():
+                            return
+                with connection:
+                    connection.settimeout(5)
+                    received.append(connection.recv(65536))
+                    connection.sendall(answer)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}", received
+        finally:
+            over.set()
+            thread.join(timeout=10)
+            assert not thread.is_alive()
+
+
+TRUNCATED = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\nConnection: close\r\n\r\n[1, 2"
+COMPLETE = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\n[1, 2]"
+
+
+def test_too_many_requests_waits_as_long_as_told(server: tuple[Recorder, str]) -> None:
+    """A quota answer failed the load, or was repeated at once until the store blocked us."""
+    recorder, url = server
+    recorder.answers["/orders"] = [Response(status_code=429, headers={"Retry-After": "1"}), PlainTextResponse("ok")]
+    with client(url) as http:
+        started = time.monotonic()
+        assert http.get("orders").text == "ok"
+        assert time.monotonic() - started >= 1
+    assert recorder.count["GET", "/orders"] == 2
+
+
+def test_a_server_error_is_read_again(server: tuple[Recorder, str]) -> None:
+    """One 503 of a store that restarts stopped a load of hours."""
+    recorder, url = server
+    recorder.answers["/orders"] = [Response(status_code=503), PlainTextResponse("ok")]
+    with client(url) as http:
+        assert http.get("orders").text == "ok"
+
+
+def test_retries_end(server: tuple[Recorder, str]) -> None:
+    """A store that stays down was asked for ever, or its last answer passed for a good one."""
+    recorder, url = server
+    recorder.answers["/orders"] = [PlainTextResponse("down for maintenance", 503)]
+    with client(url, retries=1) as http, pytest.raises(HttpStatusError, match="HTTP 503") as caught:
+        http.get("orders")
+    assert caught.value.status == 503
+    assert recorder.count["GET", "/orders"] == 2
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+def test_refusals_are_not_repeated(server: tuple[Recorder, str], status: int) -> None:
+    """A wrong key was tried over and over: firewalls lock such clients out."""
+    recorder, url = server
+    recorder.answers["/orders"] = [PlainTextResponse("no", status)]
+    with client(url) as http, pytest.raises(HttpStatusError) as caught:
+        http.get("orders")
+    assert caught.value.status == status
+    assert len(recorder.requests) == 1
+
+
+def test_a_truncated_body_is_read_again() -> None:
+    """A page whose connection broke off was taken for the whole page, and its tail of orders never loaded."""
+    with raw_server(TRUNCATED, COMPLETE) as (url, received), client(url) as http:
+        assert http.get("orders").json() == [1, 2]
+    assert len(received) == 2
+
+
+def test_a_body_that_stays_truncated_is_an_error() -> None:
+    """After the last retry the incomplete page was loaded after all."""
+    with (
+        raw_server(TRUNCATED, TRUNCATED) as (url, _),
+        client(url, retries=1) as http,
+        pytest.raises(HttpUnavailableError, match="broke off 2 times"),
+    ):
+        http.get("orders")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_a_write_is_sent_once(server: tuple[Recorder, str], method: str) -> None:
+    """A journal entry was posted again after a time-out or 503 although the first one had been booked."""
+    recorder, url = server
+    recorder.answers["/journal"] = [PlainTextResponse("?", 503, headers={"Retry-After": "0"})]
+    with client(url) as http, pytest.raises(HttpStatusError):
+        http.request(method, "journal", data=b"{}")
+    assert recorder.count == {(method, "/journal"): 1}
+
+
+@pytest.mark.parametrize("answer", [TRUNCATED, b"", b"HTTP/1.1 429 Slow\r\nContent-Length: 0\r\nRetry-After: 0\r\n\r\n"])
+def test_a_write_without_an_answer_is_sent_once(answer: bytes) -> None:
+    """The connection broke after the ERP had committed, and the entry was sent a second time."""
+    with raw_server(answer, COMPLETE) as (url, received), client(url) as http, pytest.raises(HttpError):
+        http.request("POST", "journal", data=b"{}")
+    assert len(received) == 1
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirects_to_another_host_are_refused(server: tuple[Recorder, str], status: int) -> None:
+    """A redirect carried the consumer secret to whoever the store pointed at."""
+    recorder, url = server
+    with running((thief := Recorder()).app()) as elsewhere:
+        target = f"{elsewhere}/orders?token={CANARY}"
+        recorder.answers["/orders"] = [Response(status_code=status, headers={"Location": target})]
+        with (
+            client(url, auth=HTTPBasicAuth("key", CANARY)) as http,
+            pytest.raises(ForeignHostError, match="base_url") as caught,
+        ):
+            http.get("orders")
+    assert not thief.requests
+    assert CANARY not in str(caught.value)
+
+
+def test_links_to_another_host_are_refused(server: tuple[Recorder, str]) -> None:
+    """A next-link of a page led the client, and its key, to another host."""
+    recorder, url = server
+    port = url.rsplit(":", 1)[1]
+    with client(url, auth=HTTPBasicAuth("key", CANARY)) as http:
+        for link in (
+            "http://127.0.0.1:1/orders?page=2",
+            "https://evil.example/orders?page=2",
+            f"https://127.0.0.1:{port}/orders",
+            f"http://127.0.0.1:{port}@evil.example/orders",
+            f"http://localhost:{port}/orders",
+            f"http://127.0.0.1:{port}0/orders",
+            f"http://127.0.0.1:{port}.evil.example/orders",
+        ):
+            with pytest.raises(ForeignHostError):
+                http.get(link)
+        assert http.get(f"{url}/orders?page=2").text == "fine"
+        assert http.get("//evil.example/orders").text == "fine"
+    assert [path for _, path, *_ in recorder.requests] == ["/orders", "/evil.example/orders"]
+
+
+def test_errors_hold_no_secret(server: tuple[Recorder, str]) -> None:
+    """The signed query of a failed request, or the key itself, appeared in a log."""
+    recorder, url = server
+    recorder.answers["/orders"] = [PlainTextResponse("no", 401)]
+    messages = []
+    with client(url, auth=HTTPBasicAuth("key", CANARY), headers={"X-Token": CANARY}, retries=0) as http:
+        for path in ("orders", f"orders?consumer_secret={CANARY}", f"{url}/orders?oauth_signature={CANARY}"):
+            with pytest.raises(HttpStatusError) as refused:
+                http.request("GET", path, params={"consumer_secret": CANARY})
+            messages += [str(refused.value), repr(refused.value), refused.value.url]
+    with client("http://127.0.0.1:9", retries=0) as http, pytest.raises(HttpUnavailableError) as lost:
+        http.get("orders", {"consumer_secret": CANARY})
+    with raw_server(TRUNCATED) as (raw_url, _), client(raw_url, retries=0) as http, pytest.raises(HttpError) as broken:
+        http.get("orders", {"consumer_secret": CANARY})
+    with client("https://shop.example", retries=0) as http, pytest.raises(ForeignHostError) as foreign:
+        http.get(f"https://evil.example/?consumer_secret={CANARY}")
+    messages += [str(error.value) for error in (lost, broken, foreign)]
+    assert not [message for message in messages if CANARY in message]
+    assert all("/orders" in message or "evil.example" in message for message in messages)
+
+
+def test_connection_refused_says_so() -> None:
+    """A store that is down ended the load with the stack trace of a library."""
+    with client("http://127.0.0.1:9", retries=0) as http, pytest.raises(HttpUnavailableError, match="Connection refused"):
+        http.get("orders")
+
+
+def test_no_answer_in_time_is_unavailable() -> None:
+    """A store that accepts and then says nothing held the load for ever."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with client(url, timeout=0.2, retries=0) as http, pytest.raises(HttpUnavailableError, match="no answer"):
+            http.get("orders")
+
+
+def test_the_rate_limit_holds(server: tuple[Recorder, str]) -> None:
+    """The configured quota was ignored, and the store's firewall shut us out."""
+    recorder, url = server
+    with client(url, requests_per_second=5) as http:
+        started = time.monotonic()
+        while time.monotonic() - started < 1.2:
+            http.get("orders")
+    assert 1 <= len(recorder.requests) <= 2 * 5 * 1.2
+
+
+@pytest.mark.parametrize("limit", [0.5, 2.5, 1000])
+def test_every_rate_that_settings_allow_works(server: tuple[Recorder, str], limit: float) -> None:
+    """A limit below one request a second, which settings accept, broke the limiter."""
+    recorder, url = server
+    with client(url, requests_per_second=limit) as http:
+        assert http.get("orders").text == "fine"
+    assert len(recorder.requests) == 1
+
+
+def test_netrc_does_not_replace_the_key(
+    server: tuple[Recorder, str], monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A netrc entry of the machine replaced the Authorization header that the caller had set."""
+    recorder, url = server
+    netrc = tmp_path_factory.mktemp("netrc") / "netrc"
+    netrc.write_text("default login somebody password else\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setattr("retail_assets.http._LOOPBACK", frozenset())  # as if it were a host on the network
+    with client(url, headers={"Authorization": "Bearer ours"}) as http:
+        http.get("orders")
+    assert recorder.requests[0][2]["authorization"] == "Bearer ours"
+
+
+def test_a_proxy_of_the_environment_does_not_see_loopback(
+    server: tuple[Recorder, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests to a service on this machine, key included, went through the company's proxy."""
+    recorder, url = server
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with client(url, retries=0) as http:
+        assert http.get("orders").text == "fine"
+    assert len(recorder.requests) == 1

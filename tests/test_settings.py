@@ -1,0 +1,335 @@
+"""The only reader of the environment and of retail.yaml: what it accepts, and how it says no."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from retail_assets.settings import (
+    Configuration,
+    SettingsError,
+    json_schema,
+    load_settings,
+    read_configuration,
+)
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+SHIPPED = CHECKOUT / "data" / "retail.yaml"
+CANARY = "canary-7f3a91"
+
+
+@pytest.fixture
+def document() -> dict[str, Any]:
+    """The shipped configuration, to be spoilt."""
+    return yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """The shipped credentials."""
+    lines = (CHECKOUT / "data" / "retail.env").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def write(folder: Path, content: Any, name: str = "retail.yaml") -> Path:
+    path = folder / name
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+def problems(path: Path, environment: dict[str, str]) -> str:
+    with pytest.raises(SettingsError) as caught:
+        read_configuration(path, environment)
+    assert str(path) in str(caught.value)
+    assert caught.value.problems
+    return "\n".join(caught.value.problems)
+
+
+def put(document: Any, path: str, value: Any) -> None:
+    """Set ``stores.0.base_url`` and the like."""
+    *parents, leaf = [int(part) if part.isdigit() else part for part in path.split(".")]
+    for part in parents:
+        document = document[part]
+    document[leaf] = value
+
+
+def test_the_shipped_configuration_loads() -> None:
+    """The file that every newcomer starts from was broken."""
+    settings = load_settings({})
+    assert [entity.code for entity in settings.configuration.entities] == ["US", "DE", "JP"]
+    assert settings.config_path == SHIPPED
+    assert settings.home == CHECKOUT / ".retail"
+    assert settings.warehouse_path.name == "warehouse.duckdb"
+    assert settings.operations_url == f"sqlite:///{CHECKOUT / '.retail' / 'operations.sqlite'}"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        ("stores.0.colour", "red", ["stores[0].colour", "not a known setting"]),
+        ("warehous", {}, ["warehous", "not a known setting"]),
+        ("policies.default.tolerence_minor_units", 3, ["policies.default.tolerence_minor_units", "not a known setting"]),
+        ("entities.1.time_zone", "Europe/Berlln", ["entities[1].time_zone", "'Europe/Berlln'", "IANA time zone"]),
+        ("entities.1.time_zone", "CET+1", ["entities[1].time_zone", "'CET+1'"]),
+        ("entities.0.base_currency", "XAU", ["entities[0].base_currency", "'XAU'", "ISO 4217"]),
+        ("entities.0.base_currency", "usd", ["entities[0].base_currency", "'usd'"]),
+        ("entities.0.country", False, ["entities[0].country", "'False'"]),
+        ("entities.0.code", "us", ["entities[0].code", "'us'"]),
+        ("entities.0.erp", "erp_other", ["entities[0].erp", "'erp_other'", "erp_main"]),
+        ("stores.1.entity", "FR", ["stores[1].entity", "'FR'", "DE, JP, US"]),
+        ("stores.1.system", "shopify", ["stores[1].system", "'shopify'", "woocommerce"]),
+        ("stores.1.id", "cedar_us", ["'cedar_us'", "used 2 times"]),
+        ("gateways.0.id", "bank_us", ["'bank_us'", "used 2 times"]),
+        ("stores.0.base_url", "ftp://shop.example", ["stores[0].base_url", "'ftp://shop.example'", "https://"]),
+        ("stores.0.base_url", "https://shop.example:port", ["stores[0].base_url", "port"]),
+        ("stores.0.timeout_seconds", 0, ["stores[0].timeout_seconds", "'0'", "greater than 0"]),
+        ("gateways.0.bank", "bank_xx", ["gateways[0].bank", "'bank_xx'", "bank_de, bank_jp, bank_us"]),
+        ("gateways.0.bank", "bank_de", ["gateways[0].bank", "'bank_de'", "belongs to entity DE, not US"]),
+        ("gateways.0.stores.0.store", "nowhere", ["gateways[0].stores[0].store", "'nowhere'", "cedar_us"]),
+        ("gateways.0.stores.0.store", "linden_de", ["gateways[0].stores[0].store", "entity DE, not US"]),
+        ("gateways.0.stores", [], ["gateways[0].stores", "at least 1"]),
+        ("gateways.0.base_url", "http://api.stripe.com", ["gateways[0].base_url", "must use https"]),
+        ("erps.0.base_url", "http://erp.example", ["erps[0].base_url", "must use https"]),
+        ("erps.0.key_field", "x; drop", ["erps[0].key_field", "'x; drop'"]),
+        ("banks.0.currency", "EURO", ["banks[0].currency", "'EURO'"]),
+        ("banks.0.entity", "FR", ["banks[0].entity", "'FR'"]),
+        ("banks.1.folder", "bank_us", ["banks", "'bank_us'", "refuse the other's statements"]),
+        ("banks.1.account", "US64SVBKUS6S3300958879", ["banks", "counted twice"]),
+        ("entities.1.company", "Cedar & Pine LLC", ["entities", "Cedar & Pine LLC", "one set of books"]),
+        ("policies.default.revenue_recognition", "order", ["policies.default.revenue_recognition", "'order'", "capture"]),
+        ("policies.default.tolerance_minor_units", -1, ["policies.default.tolerance_minor_units", "'-1'"]),
+        ("policies.entities", {"FR": {}}, ["policies.entities.FR", "does not exist"]),
+        (
+            "policies.entities",
+            {"DE": {"tolerance_minor_units": -5, "bogus": 1}},
+            ["policies.entities.DE.tolerance_minor_units", "'-5'", "policies.entities.DE.bogus: is not a known setting"],
+        ),
+        ("entities", [], ["entities", "at least 1"]),
+    ],
+)  # fmt: skip
+def test_an_error_names_path_value_and_what_is_allowed(
+    document: dict[str, Any], environment: dict[str, str], tmp_path: Path, path: str, value: Any, says: list[str]
+) -> None:
+    """A mistake in retail.yaml was taken as it is, or reported without saying where it stands."""
+    put(document, path, value)
+    said = problems(write(tmp_path, document), environment)
+    assert not [part for part in says if part not in said], said
+    assert "pydantic" not in said
+
+
+def test_all_problems_are_named_at_once(
+    document: dict[str, Any], environment: dict[str, str], tmp_path: Path
+) -> None:
+    """One mistake at a time: ten runs to mend ten lines."""
+    put(document, "entities.0.time_zone", "nowhere")
+    put(document, "stores.0.colour", "red")
+    put(document, "banks.2.currency", "YEN!")
+    said = problems(write(tmp_path, document), environment)
+    assert len(said.splitlines()) == 3
+
+
+def test_a_missing_setting_is_named(document: dict[str, Any], environment: dict[str, str], tmp_path: Path) -> None:
+    """A store without an entity passed, and its sales belonged to nobody."""
+    del document["stores"][0]["entity"]
+    assert "stores[0].entity: is missing" in problems(write(tmp_path, document), environment)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["stores.0.consumer_key", "stores.0.consumer_secret", "gateways.2.api_key", "erps.0.api_key", "erps.0.api_secret"],
+)
+@pytest.mark.parametrize("value", [CANARY, f"${{ERP_MAIN_API_KEY}}{CANARY}", 12345, [CANARY], ""])
+def test_a_literal_secret_is_refused(
+    document: dict[str, Any], environment: dict[str, str], tmp_path: Path, path: str, value: Any
+) -> None:
+    """A key was written into retail.yaml, and from there into the repository; or the refusal printed it."""
+    put(document, path, value)
+    said = problems(write(tmp_path, document), environment)
+    section, index, name = path.split(".")
+    assert f"{section}[{index}].{name}: a secret may only be given as ${{NAME}}" in said
+    assert CANARY not in said
+
+
+def test_the_operations_url_may_not_be_literal(
+    document: dict[str, Any], environment: dict[str, str], tmp_path: Path
+) -> None:
+    """The password of the operations database stood in retail.yaml."""
+    document["operations"] = {"url": f"postgresql+psycopg://retail:{CANARY}@db/retail"}
+    said = problems(write(tmp_path, document), environment)
+    assert "operations.url" in said
+    assert CANARY not in said
+
+
+def test_missing_variables_are_named(document: dict[str, Any], environment: dict[str, str], tmp_path: Path) -> None:
+    """A secret that is not set went out as an empty password, and the store answered 401."""
+    del environment["ERP_MAIN_API_SECRET"]
+    environment["STRIPE_DE_API_KEY"] = ""
+    said = problems(write(tmp_path, document), environment)
+    assert "erps[0].api_secret: the environment variable ERP_MAIN_API_SECRET is not set" in said
+    assert "gateways[1].api_key: the environment variable STRIPE_DE_API_KEY is not set" in said
+
+
+def test_no_secret_is_ever_shown(document: dict[str, Any], environment: dict[str, str], tmp_path: Path) -> None:
+    """A log of the configuration, or an error about it, held a key that opens a store."""
+    secrets = {name: f"{CANARY}-{name}" for name in environment if name != "SANDBOX_URL"}
+    document["operations"] = {"url": "${OPERATIONS_URL}"}
+    secrets["OPERATIONS_URL"] = f"postgresql://u:{CANARY}@db/retail"
+    environment |= secrets
+    configuration = read_configuration(write(tmp_path, document), environment)
+    shown = f"{configuration!r} {configuration} {configuration.model_dump()} {configuration.model_dump_json()}"
+    assert CANARY not in shown
+    assert configuration.erps[0].api_secret.get_secret_value() == secrets["ERP_MAIN_API_SECRET"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("stores.0.base_url", f"https://user:{CANARY}@shop.example"),
+        ("stores.0.base_url", f"https://shop.example/?consumer_secret={CANARY}"),
+        ("stores.0.site_url", f"https://shop.example/#{CANARY}"),
+        ("stores.0.base_url", "${ERP_MAIN_API_SECRET}"),
+        ("banks.0.currency", "${ERP_MAIN_API_SECRET}"),
+        ("entities.0.time_zone", "${ERP_MAIN_API_SECRET}"),
+    ],
+)
+def test_an_error_does_not_show_a_secret_in_the_wrong_place(
+    document: dict[str, Any], environment: dict[str, str], tmp_path: Path, path: str, value: str
+) -> None:
+    """Credentials inside an address, or a key in the wrong line, were printed by the error about them."""
+    environment["ERP_MAIN_API_SECRET"] = CANARY
+    put(document, path, value)
+    said = problems(write(tmp_path, document), environment)
+    assert CANARY not in said
+    assert path.split(".")[-1] in said
+
+
+def test_broken_yaml_says_where_but_not_what(environment: dict[str, str], tmp_path: Path) -> None:
+    """The error about a broken file printed the line at fault, which held a key."""
+    path = write(tmp_path, f"entities: []\nstores:\n  - consumer_secret: {CANARY}: [\n")
+    said = problems(path, environment)
+    assert "not valid YAML" in said
+    assert "line 3" in said
+    assert CANARY not in said
+
+
+def test_a_section_given_twice_is_refused(environment: dict[str, str], tmp_path: Path) -> None:
+    """YAML takes the last of two sections of the same name: all stores of the first one stopped loading in silence."""
+    path = write(tmp_path, SHIPPED.read_text(encoding="utf-8") + "\nstores: []\n")
+    assert "'stores' is given twice" in problems(path, environment)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [("- a\n", "must be a mapping"), ("", "must be a mapping"), ("\t- a", "not valid YAML"), ("5", "must be a mapping")],
+)
+def test_what_is_no_configuration_is_refused(
+    environment: dict[str, str], tmp_path: Path, content: str, says: str
+) -> None:
+    """An empty or foreign file ended in a stack trace."""
+    assert says in problems(write(tmp_path, content), environment)
+
+
+def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
+    """A wrong RETAIL_CONFIG silently loaded the demo's configuration."""
+    with pytest.raises(SettingsError, match="does not exist: set RETAIL_CONFIG"):
+        load_settings({"RETAIL_CONFIG": str(tmp_path / "none.yaml")})
+    with pytest.raises(SettingsError, match="Is a directory"):
+        load_settings({"RETAIL_CONFIG": str(tmp_path)})
+    (tmp_path / "latin.yaml").write_bytes(b"name: \xe9")
+    with pytest.raises(SettingsError, match="utf-8"):
+        load_settings({"RETAIL_CONFIG": str(tmp_path / "latin.yaml")})
+
+
+def test_the_environment_beats_the_env_file(
+    document: dict[str, Any], environment: dict[str, str], tmp_path: Path
+) -> None:
+    """The secret of production was overridden by the one in a forgotten file."""
+    path = write(tmp_path, document)
+    write(tmp_path, "".join(f"{name}={value}\n" for name, value in environment.items()), "retail.env")
+    configuration = read_configuration(path, {"ERP_MAIN_API_SECRET": "of the environment"})
+    assert configuration.erps[0].api_secret.get_secret_value() == "of the environment"
+    assert configuration.erps[0].api_key.get_secret_value() == environment["ERP_MAIN_API_KEY"]
+
+
+def test_a_secret_is_taken_as_it_is(
+    document: dict[str, Any], environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A secret that holds ${…} was changed by the .env reader, and the store refused it."""
+    monkeypatch.setenv("INSIDE", "expanded")
+    del environment["ERP_MAIN_API_SECRET"]
+    write(tmp_path, "ERP_MAIN_API_SECRET='a${INSIDE}b$c'\n", "retail.env")
+    configuration = read_configuration(write(tmp_path, document), environment)
+    assert configuration.erps[0].api_secret.get_secret_value() == "a${INSIDE}b$c"
+
+
+def test_policies_are_overridden_per_entity(
+    document: dict[str, Any], environment: dict[str, str], tmp_path: Path
+) -> None:
+    """One entity's tolerance held for all, or took the other defaults away."""
+    document["policies"] = {"default": {"bank_grace_days": 9}, "entities": {"DE": {"tolerance_minor_units": 5}}}
+    configuration = read_configuration(write(tmp_path, document), environment)
+    assert configuration.policy("DE").model_dump() == {
+        "revenue_recognition": "capture",
+        "tolerance_minor_units": 5,
+        "settlement_grace_days": 2,
+        "bank_grace_days": 9,
+    }
+    assert configuration.policy("US").tolerance_minor_units == 1
+
+
+def test_lookups_of_unknown_instances_raise(document: dict[str, Any], environment: dict[str, str], tmp_path: Path) -> None:
+    """Asking for an entity that does not exist gave another one."""
+    configuration = read_configuration(write(tmp_path, document), environment)
+    assert configuration.entity("DE").base_currency == "EUR"
+    assert configuration.bank("bank_jp").currency == "JPY"
+    for look_up in (configuration.entity, configuration.bank, configuration.erp):
+        with pytest.raises(KeyError):
+            look_up("nothing")
+
+
+@pytest.mark.parametrize("text", ["yesterday", "2026-13-01T00:00:00Z", "2026-11-05T12:00:00", "2026-11-05"])
+def test_a_clock_without_a_zone_is_refused(text: str) -> None:
+    """A local time taken for UTC moved sales into another day, and at its end into another period."""
+    with pytest.raises(SettingsError, match="RETAIL_AS_OF"):
+        load_settings({"RETAIL_AS_OF": text})
+
+
+def test_the_clock_is_the_one_that_was_set() -> None:
+    """A run with a fixed clock looked at the wall clock, and two runs over the same inputs differed."""
+    settings = load_settings({"RETAIL_AS_OF": "2026-11-05T21:00:00+09:00"})
+    assert settings.now() == datetime(2026, 11, 5, 12, tzinfo=UTC)
+    assert settings.now().utcoffset() == timedelta(0)
+    running = load_settings({"RETAIL_AS_OF": ""}).now()
+    assert abs(running - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_the_home_is_where_it_was_set(tmp_path: Path) -> None:
+    """State of a test or of a second retailer was written into the checkout."""
+    settings = load_settings({"RETAIL_HOME": str(tmp_path / "elsewhere")})
+    places = (settings.warehouse_path, settings.dlt_path, settings.dagster_path, settings.audit_anchor_path,
+              settings.sandbox_path, settings.dbt_target_path, settings.inbox_path(settings.configuration.banks[0]))  # fmt: skip
+    assert all(place.is_relative_to(tmp_path / "elsewhere") for place in places)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_the_published_schema_is_the_one_that_holds() -> None:
+    """Editors checked retail.yaml against a schema that the program no longer has."""
+    published = (CHECKOUT / "docs" / "retail.schema.json").read_text(encoding="utf-8")
+    assert json.loads(published) == json_schema(), "write json_schema() to docs/retail.schema.json, indented by 2"
+
+
+def test_the_published_schema_accepts_the_shipped_file(document: dict[str, Any]) -> None:
+    """The schema refused what the program accepts."""
+    import jsonschema
+
+    validator = jsonschema.validators.validator_for(json_schema())(json_schema())
+    validator.check_schema(json_schema())
+    # Addresses and currencies are checked by the program; the schema sees ${NAME} as any text.
+    assert not list(validator.iter_errors(document))
+    assert Configuration.model_fields.keys() >= document.keys()
+    document["stores"][0]["consumer_secret"] = CANARY
+    document["stores"][0]["colour"] = "red"
+    assert len(list(validator.iter_errors(document))) == 2
