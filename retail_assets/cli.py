@@ -8,7 +8,7 @@ import os
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -320,13 +320,19 @@ def sandbox_break(
     where: Annotated[str, typer.Argument(help="A bank id for bank-file, a store id for order.")],
 ) -> None:
     """Spoil the simulated retailer's data, to see what the chain makes of it: a corrupt bank file, an impossible order."""
-    from retail_assets.sandbox import server
+    from retail_assets.sandbox.datafaults import corrupt_bank_file, impossible_order
 
     settings = _settings()
-    spoil = {"bank-file": server.corrupt_bank_file, "order": server.impossible_order}.get(what)
-    if spoil is None:
-        _fail(f"{what!r} cannot be spoiled: use bank-file or order")
-    _console().print(str(spoil(settings.home, where)), highlight=False)
+    try:
+        if what == "bank-file":
+            spoiled = f"{corrupt_bank_file(settings.home, where)} breaks off in the middle of an entry"
+        elif what == "order":
+            spoiled = f"order {impossible_order(settings.home, where)} of {where} has an impossible total"
+        else:
+            _fail(f"{what!r} cannot be spoiled: use bank-file or order")
+    except (ValueError, FileNotFoundError) as error:
+        _fail(str(error))
+    _console().print(spoiled, highlight=False)
 
 
 class _Disposing:
@@ -373,7 +379,7 @@ def _print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2, default=str, ensure_ascii=False))
 
 
-def _fail(message: str, code: int = 2) -> Any:
+def _fail(message: str, code: int = 2) -> NoReturn:
     typer.echo(message, err=True)
     raise typer.Exit(code)
 

@@ -172,7 +172,9 @@ def test_a_write_is_sent_once(server: tuple[Recorder, str], method: str) -> None
     assert recorder.count == {(method, "/journal"): 1}
 
 
-@pytest.mark.parametrize("answer", [TRUNCATED, b"", b"HTTP/1.1 429 Slow\r\nContent-Length: 0\r\nRetry-After: 0\r\n\r\n"])
+@pytest.mark.parametrize(
+    "answer", [TRUNCATED, b"", b"HTTP/1.1 429 Slow\r\nContent-Length: 0\r\nRetry-After: 0\r\n\r\n"]
+)
 def test_a_write_without_an_answer_is_sent_once(answer: bytes) -> None:
     """The connection broke after the ERP had committed, and the entry was sent a second time."""
     with raw_server(answer, COMPLETE) as (url, received), client(url) as http, pytest.raises(HttpError):
@@ -240,7 +242,10 @@ def test_errors_hold_no_secret(server: tuple[Recorder, str]) -> None:
 
 def test_connection_refused_says_so() -> None:
     """A store that is down ended the load with the stack trace of a library."""
-    with client("http://127.0.0.1:9", retries=0) as http, pytest.raises(HttpUnavailableError, match="Connection refused"):
+    with (
+        client("http://127.0.0.1:9", retries=0) as http,
+        pytest.raises(HttpUnavailableError, match="Connection refused"),
+    ):
         http.get("orders")
 
 

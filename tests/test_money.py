@@ -17,7 +17,23 @@ from retail_assets.money import (
 )
 
 # Stripe's documentation of zero-decimal currencies; UGX is listed there too, but is sent with two decimals.
-STRIPE_ZERO_DECIMAL = "BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF".split()
+STRIPE_ZERO_DECIMAL = [
+    "BIF",
+    "CLP",
+    "DJF",
+    "GNF",
+    "JPY",
+    "KMF",
+    "KRW",
+    "MGA",
+    "PYG",
+    "RWF",
+    "VND",
+    "VUV",
+    "XAF",
+    "XOF",
+    "XPF",
+]
 PAIRS = sorted((provider, currency) for provider, currency, _ in exponents())
 
 

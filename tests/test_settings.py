@@ -120,9 +120,7 @@ def test_an_error_names_path_value_and_what_is_allowed(
     assert "pydantic" not in said
 
 
-def test_all_problems_are_named_at_once(
-    document: dict[str, Any], environment: dict[str, str], tmp_path: Path
-) -> None:
+def test_all_problems_are_named_at_once(document: dict[str, Any], environment: dict[str, str], tmp_path: Path) -> None:
     """One mistake at a time: ten runs to mend ten lines."""
     put(document, "entities.0.time_zone", "nowhere")
     put(document, "stores.0.colour", "red")
@@ -223,7 +221,12 @@ def test_a_section_given_twice_is_refused(environment: dict[str, str], tmp_path:
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [("- a\n", "must be a mapping"), ("", "must be a mapping"), ("\t- a", "not valid YAML"), ("5", "must be a mapping")],
+    [
+        ("- a\n", "must be a mapping"),
+        ("", "must be a mapping"),
+        ("\t- a", "not valid YAML"),
+        ("5", "must be a mapping"),
+    ],
 )
 def test_what_is_no_configuration_is_refused(
     environment: dict[str, str], tmp_path: Path, content: str, says: str
@@ -280,7 +283,9 @@ def test_policies_are_overridden_per_entity(
     assert configuration.policy("US").tolerance_minor_units == 1
 
 
-def test_lookups_of_unknown_instances_raise(document: dict[str, Any], environment: dict[str, str], tmp_path: Path) -> None:
+def test_lookups_of_unknown_instances_raise(
+    document: dict[str, Any], environment: dict[str, str], tmp_path: Path
+) -> None:
     """Asking for an entity that does not exist gave another one."""
     configuration = read_configuration(write(tmp_path, document), environment)
     assert configuration.entity("DE").base_currency == "EUR"

@@ -1,73 +1,65 @@
 {#- What engines do differently, one dispatched macro each. Timestamps in models are UTC without a zone. -#}
 
 {#- A timestamp with time zone as a UTC timestamp without one. -#}
-{% macro utc_timestamp(column) -%}{{ return(adapter.dispatch("utc_timestamp", "retail")(column)) }}{%- endmacro %}
+{% macro utc_timestamp(column) -%}{{ adapter.dispatch("utc_timestamp", "retail")(column) }}{%- endmacro %}
 {% macro default__utc_timestamp(column) -%}cast(timezone('UTC', {{ column }}) as timestamp){%- endmacro %}
 
 {#- Unix seconds as a UTC timestamp. -#}
-{% macro epoch_to_utc(column) -%}{{ return(adapter.dispatch("epoch_to_utc", "retail")(column)) }}{%- endmacro %}
+{% macro epoch_to_utc(column) -%}{{ adapter.dispatch("epoch_to_utc", "retail")(column) }}{%- endmacro %}
 {% macro default__epoch_to_utc(column) -%}timezone('UTC', to_timestamp({{ column }})){%- endmacro %}
 {% macro duckdb__epoch_to_utc(column) -%}make_timestamp(cast({{ column }} as bigint) * 1000000){%- endmacro %}
 
 {#- The calendar day of a UTC timestamp in a time zone (an expression): the accounting date. -#}
-{% macro local_date(column, zone) -%}{{ return(adapter.dispatch("local_date", "retail")(column, zone)) }}{%- endmacro %}
+{% macro local_date(column, zone) -%}{{ adapter.dispatch("local_date", "retail")(column, zone) }}{%- endmacro %}
 {% macro default__local_date(column, zone) -%}
     cast(timezone({{ zone }}, timezone('UTC', {{ column }})) as date)
 {%- endmacro %}
 
 {#- A UTC timestamp or a date, some days later (a column or a number). -#}
-{% macro add_days(column, days) -%}{{ return(adapter.dispatch("add_days", "retail")(column, days)) }}{%- endmacro %}
+{% macro add_days(column, days) -%}{{ adapter.dispatch("add_days", "retail")(column, days) }}{%- endmacro %}
 {% macro default__add_days(column, days) -%}({{ column }} + {{ days }} * interval '1 day'){%- endmacro %}
 
 {#- Whole days from one date to another. -#}
-{% macro days_between(first, last) -%}{{ return(adapter.dispatch("days_between", "retail")(first, last)) }}{%- endmacro %}
+{% macro days_between(first, last) -%}{{ adapter.dispatch("days_between", "retail")(first, last) }}{%- endmacro %}
 {% macro default__days_between(first, last) -%}(cast({{ last }} as date) - cast({{ first }} as date)){%- endmacro %}
 
 {#- Seconds from one timestamp to another. -#}
-{% macro seconds_between(first, last) -%}
-    {{ return(adapter.dispatch("seconds_between", "retail")(first, last)) }}
-{%- endmacro %}
+{% macro seconds_between(first, last) -%}{{ adapter.dispatch("seconds_between", "retail")(first, last) }}{%- endmacro %}
 {% macro default__seconds_between(first, last) -%}
     cast(extract(epoch from ({{ last }} - {{ first }})) as bigint)
 {%- endmacro %}
 
 {#- The first group of a regular expression; null without a match. -#}
-{% macro regex_capture(column, pattern) -%}
-    {{ return(adapter.dispatch("regex_capture", "retail")(column, pattern)) }}
-{%- endmacro %}
+{% macro regex_capture(column, pattern) -%}{{ adapter.dispatch("regex_capture", "retail")(column, pattern) }}{%- endmacro %}
 {% macro default__regex_capture(column, pattern) -%}substring({{ column }} from '{{ pattern }}'){%- endmacro %}
 {% macro duckdb__regex_capture(column, pattern) -%}
     nullif(regexp_extract({{ column }}, '{{ pattern }}', 1), '')
 {%- endmacro %}
 
 {#- A text without what a regular expression matches at its first place. -#}
-{% macro regex_remove(column, pattern) -%}
-    {{ return(adapter.dispatch("regex_remove", "retail")(column, pattern)) }}
-{%- endmacro %}
+{% macro regex_remove(column, pattern) -%}{{ adapter.dispatch("regex_remove", "retail")(column, pattern) }}{%- endmacro %}
 {% macro default__regex_remove(column, pattern) -%}regexp_replace({{ column }}, '{{ pattern }}', ''){%- endmacro %}
 
 {#- SHA-256 of a text, lower-case hexadecimal. -#}
-{% macro sha256_text(column) -%}{{ return(adapter.dispatch("sha256_text", "retail")(column)) }}{%- endmacro %}
+{% macro sha256_text(column) -%}{{ adapter.dispatch("sha256_text", "retail")(column) }}{%- endmacro %}
 {% macro default__sha256_text(column) -%}encode(sha256(convert_to({{ column }}, 'UTF8')), 'hex'){%- endmacro %}
 {% macro duckdb__sha256_text(column) -%}sha256({{ column }}){%- endmacro %}
 
 {#- The distinct values of a text expression in one text, sorted, so that the same rows give the same bytes. -#}
-{% macro sorted_list(expression, separator=", ") -%}
-    {{ return(adapter.dispatch("sorted_list", "retail")(expression, separator)) }}
-{%- endmacro %}
+{% macro sorted_list(expression, separator=", ") -%}{{ adapter.dispatch("sorted_list", "retail")(expression, separator) }}{%- endmacro %}
 {% macro default__sorted_list(expression, separator) -%}
     string_agg(distinct {{ expression }}, '{{ separator }}' order by {{ expression }})
 {%- endmacro %}
 
 {#- One row per word of a text: an expression for the select list. A word ends where no letter, digit or _ stands. -#}
-{% macro words_of(column) -%}{{ return(adapter.dispatch("words_of", "retail")(column)) }}{%- endmacro %}
+{% macro words_of(column) -%}{{ adapter.dispatch("words_of", "retail")(column) }}{%- endmacro %}
 {% macro default__words_of(column) -%}regexp_split_to_table({{ column }}, '[^A-Za-z0-9_]+'){%- endmacro %}
 {% macro duckdb__words_of(column) -%}
     unnest(string_split_regex({{ column }}, '[^A-Za-z0-9_]+'))
 {%- endmacro %}
 
 {#- A JSON object as text, from pairs of a name and a text, number or boolean expression; amounts go in as text. -#}
-{% macro json_text(pairs) -%}{{ return(adapter.dispatch("json_text", "retail")(pairs)) }}{%- endmacro %}
+{% macro json_text(pairs) -%}{{ adapter.dispatch("json_text", "retail")(pairs) }}{%- endmacro %}
 {% macro default__json_text(pairs) -%}
     cast(json_build_object({% for name, value in pairs %}'{{ name }}', {{ value }}{{ ", " if not loop.last }}{% endfor %}) as text)
 {%- endmacro %}
@@ -77,7 +69,7 @@
 
 {#- One value of WooCommerce's meta_data, by its key. It is a list of {id, key, value}; some plugins make the list an
     object with numbers for names. The text test first spares most rows the parsing. -#}
-{% macro woo_meta_value(column, key) -%}{{ return(adapter.dispatch("woo_meta_value", "retail")(column, key)) }}{%- endmacro %}
+{% macro woo_meta_value(column, key) -%}{{ adapter.dispatch("woo_meta_value", "retail")(column, key) }}{%- endmacro %}
 {% macro default__woo_meta_value(column, key) -%}
     case
         when strpos({{ column }}, '"{{ key }}"') > 0

@@ -34,7 +34,10 @@ def exception_rows(
 
 def print_exceptions(console: Console, found: list[dict[str, Any]]) -> None:
     """One line each."""
-    table = Table("exception", "entity", "at risk", "severity", "owner", "due", title=f"{len(found)} open exceptions")
+    table = Table(title=f"{len(found)} open exceptions", title_justify="left")
+    table.add_column("exception", overflow="fold")
+    for heading in ("entity", "at risk", "severity", "owner", "due"):
+        table.add_column(heading)
     for row in found:
         table.add_row(
             row["exception_id"],

@@ -70,8 +70,10 @@ def payout_entries(bank: BankProfile, payouts: list[Payout], last_day: date, rng
     """
     for payout in payouts:
         named = payout.trace_id or rng.random() < 0.5
-        late = named and rng.random() < 0.15
-        booked = add_business_days(payout.day.arrival_date, 1, bank.country) if late else payout.day.arrival_date
+        arrival = payout.day.arrival_date
+        # Not over a weekend: that would look like a payout that is missing.
+        may_be_late = named and is_business_day(arrival + DAY, bank.country)
+        booked = arrival + DAY if may_be_late and rng.random() < 0.2 else arrival
         if payout.trace_id:
             end_to_end, remittance = "NOTPROVIDED", f"STRIPE TRACE {payout.trace_id}"
         elif named:

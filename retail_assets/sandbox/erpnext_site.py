@@ -690,6 +690,8 @@ def _label(field: str) -> str:
 
 
 def _number(value: Any) -> Decimal:
+    if isinstance(value, msgspec.Raw):
+        value = bytes(value).decode()
     return Decimal(str(value)) if value not in (None, "") else Decimal(0)
 
 

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +13,7 @@ from rich.table import Table
 
 from retail_assets.sandbox.datafaults import planted_faults
 from retail_assets.sandbox.profiles import GATEWAYS
-from retail_assets.sandbox.truth import read_truth
+from retail_assets.sandbox.truth import TrueException, TrueLine, Truth, read_truth
 
 _SHOWN: Final = 50
 _ZERO: Final = Decimal(0)
@@ -157,28 +158,26 @@ def score(home: Path) -> Score:
             raise WarehouseNotReadyError(f"{warehouse} lacks a mart; run `retail run` first ({error})") from error
 
 
-def _compare(
-    connection: duckdb.DuckDBPyConnection, truth: Mapping[str, Any], faults: Sequence[Mapping[str, str]]
-) -> Score:
+def _compare(connection: duckdb.DuckDBPyConnection, truth: Truth, faults: Sequence[Mapping[str, str]]) -> Score:
     exceptions, technical, cases = _exceptions(connection, truth, faults)
     journals, held = _journals(connection, truth)
     return Score(
-        truth["seed"], truth["as_of"], truth["orders"], _links(connection, truth), exceptions, technical,
+        truth.seed, truth.as_of, truth.orders, _links(connection, truth), exceptions, technical,
         _payouts(connection, truth), journals, held, _balances(connection, truth), cases,
     )  # fmt: skip
 
 
-def _links(connection: duckdb.DuckDBPyConnection, truth: Mapping[str, Any]) -> Part:
+def _links(connection: duckdb.DuckDBPyConnection, truth: Truth) -> Part:
     rows = connection.execute(
         "select settlement_line_key, order_key, match_status from marts.rec_settlement_lines"
     ).fetchall()
     found = {key: (order_key, status) for key, order_key, status in rows}
     part = Part()
-    for link in truth["links"]:
-        key, true_order = link["settlement_line_key"], link["order_key"]
+    for link in truth.links:
+        key, true_order = link.settlement_line_key, link.order_key
         part.expected += true_order is not None
         if key not in found:
-            part.missed.append(f"{key} ({link['line_type']}) is not in rec_settlement_lines")
+            part.missed.append(f"{key} ({link.line_type}) is not in rec_settlement_lines")
             continue
         order_key, status = found.pop(key)
         if order_key == true_order:
@@ -195,7 +194,7 @@ def _links(connection: duckdb.DuckDBPyConnection, truth: Mapping[str, Any]) -> P
 
 
 def _exceptions(
-    connection: duckdb.DuckDBPyConnection, truth: Mapping[str, Any], faults: Sequence[Mapping[str, str]]
+    connection: duckdb.DuckDBPyConnection, truth: Truth, faults: Sequence[Mapping[str, str]]
 ) -> tuple[Part, Part, dict[str, dict[str, int]]]:
     rows = connection.execute(
         "select exception_id, exception_type, exception_class, order_key, settlement_line_key, settlement_key "
@@ -208,19 +207,19 @@ def _exceptions(
             technical_ids.append(exception_id)
         else:
             by_type[exception_type].append((exception_id, frozenset(filter(None, subjects))))
-    part = Part(expected=len(truth["exceptions"]))
+    part = Part(expected=len(truth.exceptions))
     cases: dict[str, dict[str, int]] = {}
-    for true in truth["exceptions"]:
-        counts = cases.setdefault(true["case"], {"planted": 0, "found": 0, "missed": 0})
+    for true in truth.exceptions:
+        counts = cases.setdefault(true.case, {"planted": 0, "found": 0, "missed": 0})
         counts["planted"] += 1
-        position = _find(by_type[true["exception_type"]], true)
+        position = _find(by_type[true.exception_type], true)
         if position is None:
             counts["missed"] += 1
-            part.missed.append(f"{true['exception_type']} of {true['subject']}")
+            part.missed.append(f"{true.exception_type} of {true.subject}")
         else:
             counts["found"] += 1
             part.right += 1
-            by_type[true["exception_type"]].pop(position)
+            by_type[true.exception_type].pop(position)
     part.invented = sorted(exception_id for left in by_type.values() for exception_id, _ in left)
     technical = Part(expected=len(faults), right=min(len(faults), len(technical_ids)))
     technical.missed = [f"planted: {fault['what']}" for fault in faults[len(technical_ids) :]]
@@ -228,24 +227,24 @@ def _exceptions(
     return part, technical, dict(sorted(cases.items()))
 
 
-def _find(candidates: list[tuple[str, frozenset[str]]], true: Mapping[str, Any]) -> int | None:
+def _find(candidates: list[tuple[str, frozenset[str]]], true: TrueException) -> int | None:
     """The candidate that is about the subject itself, else one about its order or its line."""
-    for key in (true["subject"], true["settlement_line_key"], true["order_key"]):
+    for key in (true.subject, true.settlement_line_key, true.order_key):
         for position, (_, subjects) in enumerate(candidates):
             if key is not None and key in subjects:
                 return position
     return None
 
 
-def _payouts(connection: duckdb.DuckDBPyConnection, truth: Mapping[str, Any]) -> Part:
+def _payouts(connection: duckdb.DuckDBPyConnection, truth: Truth) -> Part:
     rows = connection.execute(
         "select settlement_key, residual_amount, bank_line_key, settlement_status from marts.rec_settlements"
     ).fetchall()
     found = {key: rest for key, *rest in rows}
-    part = Part(expected=len(truth["payouts"]))
-    for payout in truth["payouts"]:
-        key, line = payout["settlement_key"], payout["bank_line"]
-        true_line = f"{line['bank_id']}:{line['statement_id']}:{line['entry_number']}" if line else None
+    part = Part(expected=len(truth.payouts))
+    for payout in truth.payouts:
+        key = payout.settlement_key
+        true_line = payout.bank_line.key if payout.bank_line else None
         if key not in found:
             part.missed.append(f"{key} is not in rec_settlements")
             continue
@@ -260,10 +259,10 @@ def _payouts(connection: duckdb.DuckDBPyConnection, truth: Mapping[str, Any]) ->
     return part
 
 
-def _journals(connection: duckdb.DuckDBPyConnection, truth: Mapping[str, Any]) -> tuple[Part, Part]:
+def _journals(connection: duckdb.DuckDBPyConnection, truth: Truth) -> tuple[Part, Part]:
     """Ready entries and held ones. A held entry may be left out of the desired ledger, but never be ready."""
-    status: dict[str, tuple[str, str]] = {
-        entry_id: (posting_date.isoformat(), posting_status)
+    status: dict[str, tuple[date, str]] = {
+        entry_id: (posting_date, posting_status)
         for entry_id, posting_date, posting_status in connection.execute(
             "select entry_id, posting_date, posting_status from marts.acc_journal_entries"
         ).fetchall()
@@ -275,23 +274,23 @@ def _journals(connection: duckdb.DuckDBPyConnection, truth: Mapping[str, Any]) -
     ).fetchall():
         lines[entry_id][account] = (debit, credit)
     journals, held = Part(), Part()
-    for entry in truth["journals"]:
-        entry_id = entry["entry_id"]
-        part = held if entry["held"] else journals
+    for entry in truth.journals:
+        entry_id = entry.entry_id
+        part = held if entry.held else journals
         part.expected += 1
         if entry_id not in status:
-            if entry["held"]:
+            if entry.held:
                 part.right += 1
             else:
                 part.missed.append(entry_id)
             continue
         posting_date, posting_status = status.pop(entry_id)
-        true_status = "held" if entry["held"] else "ready"
-        true_lines = _by_account((line["account_code"], line["debit"], line["credit"]) for line in entry["lines"])
+        true_status = "held" if entry.held else "ready"
+        true_lines = _by_account(entry.lines)
         if posting_status != true_status:
             part.wrong.append(f"{entry_id} should be {true_status}, is {posting_status}")
-        elif posting_date != entry["posting_date"]:
-            part.wrong.append(f"{entry_id} should be dated {entry['posting_date']}, is dated {posting_date}")
+        elif posting_date != entry.posting_date:
+            part.wrong.append(f"{entry_id} should be dated {entry.posting_date}, is dated {posting_date}")
         elif lines.get(entry_id, {}) != true_lines:
             part.wrong.append(f"{entry_id} should be {_shown(true_lines)}, is {_shown(lines.get(entry_id, {}))}")
         else:
@@ -300,11 +299,11 @@ def _journals(connection: duckdb.DuckDBPyConnection, truth: Mapping[str, Any]) -
     return journals, held
 
 
-def _by_account(lines: Iterable[tuple[str, str, str]]) -> dict[str, tuple[Decimal, Decimal]]:
+def _by_account(lines: Iterable[TrueLine]) -> dict[str, tuple[Decimal, Decimal]]:
     found: dict[str, tuple[Decimal, Decimal]] = {}
-    for account, debit, credit in lines:
-        before = found.get(account, (_ZERO, _ZERO))
-        found[account] = (before[0] + Decimal(debit), before[1] + Decimal(credit))
+    for line in lines:
+        debit, credit = found.get(line.account_code, (_ZERO, _ZERO))
+        found[line.account_code] = (debit + line.debit, credit + line.credit)
     return found
 
 
@@ -312,7 +311,7 @@ def _shown(lines: Mapping[str, tuple[Decimal, Decimal]]) -> str:
     return ", ".join(f"{account} {debit - credit:f}" for account, (debit, credit) in sorted(lines.items())) or "nothing"
 
 
-def _balances(connection: duckdb.DuckDBPyConnection, truth: Mapping[str, Any]) -> Part:
+def _balances(connection: duckdb.DuckDBPyConnection, truth: Truth) -> Part:
     """Clearing by entity, since each simulated entity has one gateway account, settled in its base currency."""
     ledger: dict[str, Decimal] = dict(
         connection.execute(
@@ -320,14 +319,14 @@ def _balances(connection: duckdb.DuckDBPyConnection, truth: Mapping[str, Any]) -
             "where account_role = 'gateway_clearing' group by entity_code"
         ).fetchall()
     )
-    part = Part(expected=len(truth["balances"]))
-    for balance in truth["balances"]:
-        gateway_id, true = balance["gateway_id"], Decimal(balance["amount"])
+    part = Part(expected=len(truth.balances))
+    for balance in truth.balances:
+        gateway_id, true = balance.gateway_id, balance.amount
         booked = ledger.get(GATEWAYS[gateway_id].entity_code, _ZERO)
         if booked == true:
             part.right += 1
         else:
-            part.wrong.append(f"{gateway_id} holds {true} {balance['currency_code']}, clearing says {booked}")
+            part.wrong.append(f"{gateway_id} holds {true} {balance.currency_code}, clearing says {booked}")
     return part
 
 

@@ -43,21 +43,42 @@ class AddressError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """A server that is up: its address, and the faults to play with."""
+    """A server that is up: its address, and the faults to play with (``erp_faults`` are the ERP's own)."""
 
     url: str
     faults: Faults
+    erp_faults: Any
 
 
 class SimulatedRetailer(Starlette):
-    """The application, with its faults in front of everything else: they need the bare connection."""
+    """The application, with its faults in front of everything else: they need the bare connection.
 
-    def __init__(self, routes: list[Any]) -> None:
-        super().__init__(routes=routes)
-        self.faults = Faults(super().__call__, (*STORES, *GATEWAYS, ERP_MOUNT))
+    Args:
+        world: what was generated.
+        systems: the application of each mount.
+    """
+
+    def __init__(self, world: World, systems: Mapping[str, Starlette]) -> None:
+        mounts = [Mount(f"/{name}", system) for name, system in systems.items()]
+        super().__init__(routes=[Route("/_sandbox/world", _world_endpoint(world)), *mounts])
+        self.faults = Faults(super().__call__, tuple(systems))
+        self._systems = systems
+
+    @property
+    def erp_faults(self) -> Any:
+        """The ERP's own faults, which know its documents: a lost answer after a commit, for one."""
+        return self._systems[ERP_MOUNT].state.faults
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.faults(scope, receive, send)
+
+    def close(self) -> None:
+        """Close the state files; the application answers no more."""
+        for name, system in self._systems.items():
+            if name == ERP_MOUNT:
+                system.state.site.close()
+            else:
+                system.state.connection.close()
 
 
 def create_app(home: Path, credentials: Mapping[str, str]) -> SimulatedRetailer:
@@ -80,15 +101,15 @@ def create_app(home: Path, credentials: Mapping[str, str]) -> SimulatedRetailer:
     folder = home / "sandbox"
     as_of = datetime.fromisoformat(world.as_of)
     now = int(as_of.timestamp())
-    routes: list[Any] = [Route("/_sandbox/world", _world_endpoint(world))]
+    systems: dict[str, Starlette] = {}
     for store_id, store in STORES.items():
         key, secret = (_credential(credentials, name) for name in store_credentials(store_id))
-        routes.append(Mount(f"/{store_id}", woocommerce.create_app(folder / f"{store_id}.sqlite", store, key, secret)))
+        systems[store_id] = woocommerce.create_app(folder / f"{store_id}.sqlite", store, key, secret)
     for gateway_id, gateway in GATEWAYS.items():
         key = _credential(credentials, gateway_credential(gateway_id))
-        routes.append(Mount(f"/{gateway_id}", stripe.create_app(folder / f"{gateway_id}.sqlite", gateway, key, now)))
-    routes.append(Mount(f"/{ERP_MOUNT}", _erp(folder, credentials, as_of)))
-    return SimulatedRetailer(routes=routes)
+        systems[gateway_id] = stripe.create_app(folder / f"{gateway_id}.sqlite", gateway, key, now)
+    systems[ERP_MOUNT] = _erp(folder, credentials, as_of)
+    return SimulatedRetailer(world, systems)
 
 
 def _erp(folder: Path, credentials: Mapping[str, str], as_of: datetime) -> Starlette:
@@ -177,7 +198,8 @@ def running_server(
         thread = threading.Thread(target=server.run, args=([listener],), name="sandbox", daemon=True)
         thread.start()
         try:
-            yield RunningServer(ready.get(timeout=_START_SECONDS), app.faults)
+            yield RunningServer(ready.get(timeout=_START_SECONDS), app.faults, app.erp_faults)
         finally:
             server.should_exit = True
             thread.join(_STOP_SECONDS)
+            app.close()

@@ -259,9 +259,12 @@ def create_app(state_path: Path, gateway: GatewayProfile, api_key: str, as_of: i
         api_key: the secret key that opens it.
         as_of: end of the simulated time, Unix seconds.
     """
-    api = StripeApi(gateway, open_state(state_path), api_key, as_of)
+    connection = open_state(state_path)
+    api = StripeApi(gateway, connection, api_key, as_of)
     routes = [Route("/v1/balance", api.guarded(api.balance), methods=["GET"])]
     for name in RESOURCES:
         routes.append(Route(f"/v1/{name}", api.guarded(api.list_of(name)), methods=["GET"]))
         routes.append(Route(f"/v1/{name}/{{object_id}}", api.guarded(api.one_of(name)), methods=["GET"]))
-    return Starlette(routes=routes, exception_handlers={404: _no_route, 405: _no_route})
+    app = Starlette(routes=routes, exception_handlers={404: _no_route, 405: _no_route})
+    app.state.connection = connection
+    return app

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -10,6 +12,100 @@ import msgspec
 TRUTH_FILE = "truth.json"
 
 _ENCODER = msgspec.json.Encoder()
+
+
+class TrueLink(msgspec.Struct, gc=False):
+    """What a balance line belongs to; no order for fees, and for charges whose order does not exist."""
+
+    settlement_line_key: str
+    order_key: str | None
+    line_type: str
+    payout_id: str | None
+
+
+class TrueBankLine(msgspec.Struct, gc=False):
+    """Where a payout stands on the statements."""
+
+    bank_id: str
+    statement_id: str
+    entry_number: int
+    value_date: date
+
+    @property
+    def key(self) -> str:
+        return f"{self.bank_id}:{self.statement_id}:{self.entry_number}"
+
+
+class TruePayout(msgspec.Struct):
+    """A payout; no bank line while it is on its way."""
+
+    settlement_key: str
+    amount: Decimal
+    currency_code: str
+    created_on: date
+    arrival_date: date
+    in_transit: bool
+    bank_line: TrueBankLine | None
+
+
+class TrueCase(msgspec.Struct):
+    """A planted case and where it is."""
+
+    case: str
+    order_key: str | None
+    settlement_line_key: str | None
+    settlement_key: str | None
+
+
+class TrueException(TrueCase):
+    """An exception that must be found."""
+
+    exception_type: str
+    subject: str
+    amount: Decimal
+    currency_code: str
+
+
+class TrueBalance(msgspec.Struct):
+    """What a gateway account holds at ``as_of``."""
+
+    gateway_id: str
+    currency_code: str
+    amount: Decimal
+
+
+class TrueLine(msgspec.Struct, gc=False):
+    """One line of an entry, in base currency."""
+
+    account_code: str
+    debit: Decimal
+    credit: Decimal
+
+
+class TrueEntry(msgspec.Struct, gc=False):
+    """One journal entry; ``held`` when it must not be posted yet."""
+
+    entry_id: str
+    entity_code: str
+    entry_type: str
+    posting_date: date
+    lines: list[TrueLine]
+    held: bool
+
+
+class Truth(msgspec.Struct):
+    """Everything that is true about a world."""
+
+    seed: int
+    as_of: str
+    orders: int
+    days: int
+    links: list[TrueLink]
+    payouts: list[TruePayout]
+    exceptions: list[TrueException]
+    balances: list[TrueBalance]
+    cases: list[TrueCase]
+    journals: list[TrueEntry]
 
 
 class TruthWriter:
@@ -78,7 +174,7 @@ def writing_truth(folder: Path, header: dict[str, Any]) -> Iterator[TruthWriter]
         part.unlink(missing_ok=True)
 
 
-def read_truth(home: Path) -> dict[str, Any]:
+def read_truth(home: Path) -> Truth:
     """The ground truth of the world in ``home``.
 
     Raises:
@@ -87,4 +183,4 @@ def read_truth(home: Path) -> dict[str, Any]:
     path = home / "sandbox" / TRUTH_FILE
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; generate the simulated retailer first")
-    return msgspec.json.decode(path.read_bytes())
+    return msgspec.json.decode(path.read_bytes(), type=Truth)

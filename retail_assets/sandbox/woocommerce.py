@@ -309,7 +309,8 @@ def create_app(state_path: Path, store: StoreProfile, consumer_key: str, consume
         consumer_key: its API key.
         consumer_secret: the key's secret.
     """
-    shop = WooCommerceStore(store, open_state(state_path), KeyCheck(consumer_key, consumer_secret))
+    connection = open_state(state_path)
+    shop = WooCommerceStore(store, connection, KeyCheck(consumer_key, consumer_secret))
     routes = {
         "/orders": shop.orders,
         "/orders/statuses": shop.statuses,
@@ -326,7 +327,9 @@ def create_app(state_path: Path, store: StoreProfile, consumer_key: str, consume
         "/data/currencies/current": shop.currency,
     }
     methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-    return Starlette(
+    app = Starlette(
         routes=[Route(f"{API}{path}", shop.guarded(answer), methods=methods) for path, answer in routes.items()],
         exception_handlers={404: _no_route, 405: _no_route},
     )
+    app.state.connection = connection
+    return app

@@ -25,6 +25,8 @@ def create_raw_tables(warehouse: Path) -> None:
 
 def pipeline_for(system: str, instance: str, *, warehouse: Path, state: Path) -> dlt.Pipeline:
     """The dlt pipeline of one source instance; its name is unique, its dataset is ``raw_<system>``."""
+    # Loads run where nothing but the sources may be reached.
+    dlt.config["runtime.dlthub_telemetry"] = False
     return dlt.pipeline(
         f"{system}_{instance}",
         destination=dlt.destinations.duckdb(str(warehouse)),

@@ -93,7 +93,7 @@ def test_payouts_are_on_the_bank_on_a_business_day(world: State) -> None:
         assert line["bank_id"] == GATEWAYS[payout["settlement_key"].partition(":")[0]].bank_id
         assert signed(entry) == Decimal(payout["amount"])
         late = date.fromisoformat(line["value_date"]) - date.fromisoformat(payout["arrival_date"])
-        assert 0 <= late.days <= 4
+        assert 0 <= late.days <= 1
 
 
 def test_banks_name_payouts_in_every_way(world: State) -> None:

@@ -76,9 +76,10 @@ def test_a_wrong_secret_and_a_write_are_refused_with_their_own_code(sandbox: Run
         assert answer.json()["code"] == "woocommerce_rest_authentication_error"
 
 
-def test_basic_opens_the_store_on_https(world: State) -> None:
+def test_basic_opens_the_store_on_https(world: State, request: pytest.FixtureRequest) -> None:
     """Behind TLS the same key works with Basic and as query parameters, and OAuth is not needed."""
     app = create_app(world.home, CREDENTIALS)
+    request.addfinalizer(app.close)
 
     path = "/cedar_us/wp-json/wc/v3/orders"
 

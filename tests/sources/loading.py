@@ -61,7 +61,7 @@ class Home:
         return {
             contract.name: sorted(
                 self.query(
-                    f'select * exclude (_loaded_at) from (select {_names(contract.all_columns())} from '
+                    f"select * exclude (_loaded_at) from (select {_names(contract.all_columns())} from "
                     f'"{contract.schema}"."{contract.name}")'
                 ),
                 key=repr,

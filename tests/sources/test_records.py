@@ -22,7 +22,6 @@ from tests.support.replay import RECORDED
 NOW = datetime(2026, 11, 5, 12, tzinfo=UTC)
 ORDERS = table("woocommerce", "orders")
 LINES = table("woocommerce", "order_lines")
-TAX_LINES = table("woocommerce", "order_tax_lines")
 REFUNDS = table("woocommerce", "refunds")
 LEDGER = table("stripe", "balance_transactions")
 
@@ -162,7 +161,20 @@ def test_whole_numbers_in_other_clothes_are_taken(literal: str, value: int) -> N
 
 @pytest.mark.parametrize(
     "literal",
-    ["5.5", '"5.5"', '"x"', '"1_000"', '" 5"', "true", "1e400", "1e999999999", "9223372036854775808", "[]", '"٣"', '"NaN"'],
+    [
+        "5.5",
+        '"5.5"',
+        '"x"',
+        '"1_000"',
+        '" 5"',
+        "true",
+        "1e400",
+        "1e999999999",
+        "9223372036854775808",
+        "[]",
+        '"٣"',
+        '"NaN"',
+    ],
 )
 def test_what_is_no_whole_number_is_refused(literal: str) -> None:
     """A minor-unit amount or an id was truncated, or a number of a billion digits was built."""
@@ -193,7 +205,7 @@ def test_bad_records_are_named_and_good_ones_stay(data: st.DataObject, count: in
     records = []
     for position in range(count):
         change = dict([faults[position]]) if position in faults else {}
-        records.append(order(id=1000 + position, number=f"N{position}", **change))
+        records.append(order(**{"id": 1000 + position, "number": f"N{position}", **change}))
     batch = load(*records)
     assert {int(rejection.record_key): rejection.field for rejection in batch.rejected} == {
         1000 + position: field for position, (field, _) in faults.items()
@@ -250,6 +262,7 @@ def test_a_value_that_is_only_in_the_address_is_given() -> None:
 
 # ---------------------------------------------------------------- shapes of PHP
 
+
 def test_php_shapes_are_taken() -> None:
     """PHP writes [] for an empty object and "" for nothing: such orders were refused, or got wrong values."""
     batch = load(order(billing=[], shipping="", date_paid_gmt="", customer_id="7", transaction_id=12345, fee_lines={}))
@@ -298,6 +311,7 @@ def test_what_is_no_time_is_refused(value: Any) -> None:
 
 
 # ---------------------------------------------------------------- broken bytes
+
 
 @pytest.mark.parametrize(
     ("name", "spoilt"),
@@ -358,6 +372,7 @@ def test_unknown_members_and_their_order_do_not_matter(order_of_members: str) ->
 
 # ---------------------------------------------------------------- children
 
+
 def test_children_keep_their_parent() -> None:
     """A line was attributed to the order before or after its own."""
     records = [order(id=position, line_items=ORDER["line_items"][:1] * (position % 4)) for position in range(1, 30)]
@@ -374,7 +389,7 @@ def test_an_order_without_lines_gets_a_tombstone() -> None:
     batch = load(order(line_items=[]))
     (tombstone,) = rows(batch, LINES)
     assert (tombstone["order_id"], tombstone["id"], tombstone["_deleted"]) == (ORDER["id"], 0, True)
-    assert not [row for row in rows(batch, TAX_LINES) if row["_deleted"]]
+    assert [row["_deleted"] for row in rows(load(RECORDS[0]), LINES)] == [None, None]
 
 
 @pytest.mark.parametrize("name", ["line_items", "tax_lines", "shipping_lines", "fee_lines", "coupon_lines"])
@@ -417,9 +432,12 @@ def test_what_is_no_list_of_lines_is_refused(value: Any) -> None:
 
 # ---------------------------------------------------------------- drift (200 mutations)
 
+
 def _paths(document: Any, prefix: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     found: list[tuple[Any, ...]] = []
-    items = document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
+    items = (
+        document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
+    )
     for name, value in items:
         found.append((*prefix, name))
         found.extend(_paths(value, (*prefix, name)))
@@ -500,6 +518,7 @@ def test_two_hundred_mutations_never_change_an_amount_in_silence() -> None:
 
 # ---------------------------------------------------------------- other systems
 
+
 def test_a_ledger_line_is_whole_minor_units() -> None:
     """Stripe's minor units with a fraction, or as a float, were truncated to cents."""
     line = {"id": "txn_1", "amount": 1999, "fee": 88, "net": 1911, "currency": "usd", "exchange_rate": 1.2345,
@@ -532,7 +551,10 @@ def test_rows_of_our_own_parsers_must_fit() -> None:
     assert from_rows(contract, [row], instance="bank_us", loaded_at=NOW).schema == table_schema(contract)
 
 
-@pytest.mark.parametrize("contract", TABLES, ids=lambda contract: f"{contract.system}.{contract.name}")
+@pytest.mark.parametrize(
+    "contract", [t for t in TABLES if not t.parent], ids=lambda contract: f"{contract.system}.{contract.name}"
+)
 def test_every_contract_takes_no_rows(contract: Any) -> None:
-    """A system without a single record could not be loaded."""
-    assert from_rows(contract, [], instance="x", loaded_at=NOW).num_rows == 0
+    """A bank statement of a day without entries, or a system without a single record, could not be loaded."""
+    payloads = [] if "_payload" in table_schema(contract).names else None
+    assert from_rows(contract, [], payloads=payloads, instance="x", loaded_at=NOW).schema == table_schema(contract)

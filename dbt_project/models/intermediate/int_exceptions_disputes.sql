@@ -89,6 +89,7 @@ select
         ("answer_by", "cast(evidence_due_at as varchar)"),
     ]) }} as evidence
 from disputes
-where dispute_status in ('open', 'lost')
+where
+    dispute_status in ('open', 'lost')
     and currency_code = payment_currency_code
     and dispute_amount > captured_amount - refunded_amount

@@ -34,7 +34,10 @@ select
     cast(null as varchar) as settlement_key,
     cast(null as varchar) as settlement_line_key,
     cast(null as varchar) as bank_line_key,
-    cast(case when coalesce(difference_amount, 0) = 0 then captured_amount else abs(difference_amount) end as decimal(18, 4)) as amount_at_risk,
+    cast(
+        case when coalesce(difference_amount, 0) = 0 then captured_amount else abs(difference_amount) end
+        as decimal(18, 4)
+    ) as amount_at_risk,
     currency_code,
     captured_at as opened_at,
     {{ json_text([

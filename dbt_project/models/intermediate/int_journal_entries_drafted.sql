@@ -1,5 +1,3 @@
-{{ config(materialized='view') }}
-
 -- Heads of all journal entries that the evidence supports, with the event behind each. A foreign amount without a rate
 -- in the books makes no entry: no rate is guessed.
 select

@@ -1,5 +1,6 @@
 -- All journal lines with their accounts. What converting and rounding line by line leaves over is a line of its own, in
--- base currency (and in the document where the store keeps more decimals than the currency has); never hidden in another.
+-- base currency (and in the document where the store keeps more decimals than the currency has), never hidden in
+-- another.
 with drafted as (
     {% for model in ["sales", "refunds", "settlement", "arrivals"] -%}
     select

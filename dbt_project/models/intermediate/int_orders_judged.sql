@@ -62,6 +62,16 @@ settled as (
 ),
 
 -- The store's number is what the ERP's invoice quotes; one that two orders of an entity share is left out.
+numbered_orders as (
+    select
+        entity_code,
+        order_number,
+        min(order_key) as order_key
+    from {{ ref('int_orders_enriched') }}
+    group by entity_code, order_number
+    having count(*) = 1
+),
+
 invoices as (
     select
         orders.order_key,
@@ -69,15 +79,8 @@ invoices as (
     from {{ ref('stg_erp__sales_invoices') }} as documents
     inner join {{ ref('stg_ops__erps') }} as companies
         on documents.erp_id = companies.erp_id and documents.company = companies.company
-    inner join (
-        select
-            entity_code,
-            order_number,
-            min(order_key) as order_key
-        from {{ ref('int_orders_enriched') }}
-        group by entity_code, order_number
-        having count(*) = 1
-    ) as orders on companies.entity_code = orders.entity_code and documents.order_number = orders.order_number
+    inner join numbered_orders as orders
+        on companies.entity_code = orders.entity_code and documents.order_number = orders.order_number
     where documents.docstatus = 1
     group by orders.order_key
 ),

@@ -79,7 +79,8 @@ select
     refunded_amount,
     order_currency_code,
     order_total_amount,
-    case when verdict = 'matched' and currency_code = order_currency_code then difference_amount end as difference_amount,
+    case when verdict = 'matched' and currency_code = order_currency_code then difference_amount end
+        as difference_amount,
     failure_code,
     payment_method_type,
     card_brand,

@@ -4,26 +4,23 @@ with {{ pass_input(0) }}
 candidates as (
     select
         payments.payment_key,
-        orders.order_key,
-        orders.taken_as
+        orders.order_key
     from open_payments as payments
-    inner join orders
+    inner join {{ ref('int_orders_matchable') }} as orders
         on payments.gateway_id = orders.gateway_id and payments.payment_id = orders.transaction_id
     union
     select
         payments.payment_key,
-        orders.order_key,
-        orders.taken_as
+        orders.order_key
     from open_payments as payments
-    inner join orders
+    inner join {{ ref('int_orders_matchable') }} as orders
         on payments.gateway_id = orders.gateway_id and payments.intent_id = orders.transaction_id
     union
     select
         payments.payment_key,
-        orders.order_key,
-        orders.taken_as
+        orders.order_key
     from open_payments as payments
-    inner join orders
+    inner join {{ ref('int_orders_matchable') }} as orders
         on payments.gateway_id = orders.gateway_id and payments.intent_id = orders.intent_id
 ),
 

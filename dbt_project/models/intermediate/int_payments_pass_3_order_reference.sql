@@ -4,14 +4,12 @@ with {{ pass_input(2) }}
 candidates as (
     select
         payments.payment_key,
-        orders.order_key,
-        orders.taken_as
+        orders.order_key
     from open_payments as payments
-    inner join orders
+    inner join {{ ref('int_orders_matchable') }} as orders
         on
             payments.gateway_id = orders.gateway_id
-            and payments.order_reference
-            = case payments.order_reference_kind when 'id' then cast(orders.order_id as varchar) else orders.order_number end
+            and payments.order_reference = orders.order_reference
             and coalesce(payments.normalised_site_url, orders.normalised_site_url) = orders.normalised_site_url
 ),
 

@@ -4,10 +4,9 @@ with {{ pass_input(3) }}
 candidates as (
     select
         payments.payment_key,
-        orders.order_key,
-        orders.taken_as
+        orders.order_key
     from open_payments as payments
-    inner join orders
+    inner join {{ ref('int_orders_matchable') }} as orders
         on
             payments.gateway_id = orders.gateway_id
             and payments.unprefixed_reference = orders.order_number

@@ -13,7 +13,6 @@ prepared as (
     select
         payments.*,
         gateways.entity_code,
-        gateways.order_reference as order_reference_kind,
         entities.time_zone,
         entities.base_currency_code,
         entities.tolerance_minor_units,
@@ -55,7 +54,6 @@ select
     authorised_amount,
     captured_amount,
     refunded_amount,
-    order_reference_kind,
     store_order_key,
     order_reference,
     unprefixed_reference,

@@ -64,7 +64,8 @@ named as (
         payout_references.settlement_key,
         bank_words.bank_line_key
     from payout_references
-    inner join bank_words on payout_references.bank_id = bank_words.bank_id and payout_references.reference = bank_words.word
+    inner join bank_words
+        on payout_references.bank_id = bank_words.bank_id and payout_references.reference = bank_words.word
 ),
 
 -- A payout that came back is named twice, by the credit and by the debit: the line with its own amount is the one.
@@ -104,8 +105,8 @@ candidates as (
             payouts.bank_id = bank_lines.bank_id
             and payouts.currency_code = bank_lines.currency_code
             and payouts.payout_amount = bank_lines.bank_amount
-            and bank_lines.value_date >= payouts.arrival_date
-            and bank_lines.value_date <= {{ add_days('payouts.arrival_date', 'payouts.bank_grace_days') }}
+            and payouts.arrival_date <= bank_lines.value_date
+            and {{ add_days('payouts.arrival_date', 'payouts.bank_grace_days') }} >= bank_lines.value_date
     left join named as payout_named on payouts.settlement_key = payout_named.settlement_key
     left join named as line_named on bank_lines.bank_line_key = line_named.bank_line_key
     where

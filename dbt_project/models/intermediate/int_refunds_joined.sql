@@ -48,20 +48,22 @@ select
     joined.gateway_refund_key,
     joined.match_rule,
     case
-        when joined.store_refund_key is null then
-            case
-                when not joined.is_payment_matched then coalesce(joined.payment_match_status, 'needs_review')
-                when joined.is_failed then 'needs_review'
-                when joined.is_recent then 'timing'
-                else 'missing_in_store'
-            end
-        when joined.gateway_refund_key is null then
-            case
-                when joined.store_refund_amount = 0 then 'matched'
-                when orders.payment_key is null then 'non_order'
-                when joined.is_recent then 'timing'
-                else 'missing_in_gateway'
-            end
+        when joined.store_refund_key is null
+            then
+                case
+                    when not joined.is_payment_matched then coalesce(joined.payment_match_status, 'needs_review')
+                    when joined.is_failed then 'needs_review'
+                    when joined.is_recent then 'timing'
+                    else 'missing_in_store'
+                end
+        when joined.gateway_refund_key is null
+            then
+                case
+                    when joined.store_refund_amount = 0 then 'matched'
+                    when orders.payment_key is null then 'non_order'
+                    when joined.is_recent then 'timing'
+                    else 'missing_in_gateway'
+                end
         when joined.is_failed then 'needs_review'
         when joined.gateway_refund_amount <> {{ round_money('joined.store_refund_amount', 'joined.currency_digits') }}
             then 'amount_diff'

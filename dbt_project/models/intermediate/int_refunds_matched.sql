@@ -53,7 +53,8 @@ noted as (
         store_refunds.refund_key,
         gateway_refunds.gateway_refund_key,
         row_number() over (
-            partition by gateway_refunds.gateway_refund_key order by store_refunds.created_at desc, store_refunds.refund_key
+            partition by gateway_refunds.gateway_refund_key
+            order by store_refunds.created_at desc, store_refunds.refund_key
         ) as preference
     from store_refunds
     inner join gateway_refunds

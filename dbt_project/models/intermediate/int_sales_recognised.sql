@@ -1,5 +1,5 @@
--- Orders whose revenue may be booked: captured, correlated beyond doubt, and adding up. Amounts in the order's currency,
--- rounded to its digits (a store may keep more decimals than its currency has).
+-- Orders whose revenue may be booked: captured, correlated beyond doubt, and adding up. Amounts in the order's
+-- currency, rounded to its digits (a store may keep more decimals than its currency has).
 with captured as (
     select
         orders.order_key,

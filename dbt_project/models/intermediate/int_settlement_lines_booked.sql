@@ -1,5 +1,5 @@
--- Each line of a gateway's ledger with the other side of its entry. The clearing account always moves by the line's net;
--- customers are the other side only where the line is matched and explained, else the gross waits in suspense.
+-- Each line of a gateway's ledger with the other side of its entry. The clearing account always moves by the line's
+-- net; customers are the other side only where the line is matched and explained, else the gross waits in suspense.
 with lines as (
     select
         lines.*,
@@ -65,7 +65,8 @@ decided as (
 )
 
 select
-    case when line_type = 'payout' and settlement_key is not null then 'payout/' || settlement_key
+    case
+        when line_type = 'payout' and settlement_key is not null then 'payout/' || settlement_key
         else 'line/' || settlement_line_key
     end as entry_id,
     case when line_type = 'payout' then 'payout' else 'settlement_line' end as entry_type,

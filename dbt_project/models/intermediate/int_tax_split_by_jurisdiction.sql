@@ -25,7 +25,9 @@ placed as (
         tax_lines.subject,
         tax_lines.subject_key,
         tax_lines.tax_amount,
-        coalesce(rates.country_code, upper({{ regex_capture('tax_lines.rate_code', '^([A-Za-z]{2})-') }})) as country_code,
+        coalesce(
+            rates.country_code, upper({{ regex_capture('tax_lines.rate_code', '^([A-Za-z]{2})-') }})
+        ) as country_code,
         case
             when rates.country_code is not null then rates.state_code
             else upper({{ regex_capture('tax_lines.rate_code', '^[A-Za-z]{2}-([A-Z0-9]{1,3})-.+-[0-9]+$') }})

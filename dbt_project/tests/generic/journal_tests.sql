@@ -29,7 +29,8 @@ having
 
 {% endtest %}
 
-{#- Fails for each entry whose rounding line takes more than rounding line by line, and the entity's tolerance, can leave over. -#}
+{#- Fails for each entry whose rounding line takes more than rounding line by line and the entity's tolerance can leave
+    over. -#}
 {% test rounding_is_small(model, minor_units_per_line) %}
 
 with entries as (

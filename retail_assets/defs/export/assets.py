@@ -80,7 +80,7 @@ def _journals(settings: Settings, entity: Entity) -> dg.AssetsDefinition:
                     poster,
                     now=settings.now(),
                     actor=_ACTOR,
-                    run_id=context.run_id,
+                    run_id=context.run.run_id,
                     anchor_path=settings.audit_anchor_path,
                     progress=progress,
                 )

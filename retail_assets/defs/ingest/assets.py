@@ -71,7 +71,7 @@ def _raw_assets(settings: Settings, instance: SourceInstance) -> dg.AssetsDefini
                     loader_file_format="parquet",
                 )
             )
-            intake.log(context.run_id)
+            intake.log(context.run.run_id)
             rows = _row_counts(settings, instance, results)
             for result in results:
                 yield _with_counts(context, result, intake, rows)

@@ -4,16 +4,19 @@ Namespaces are ignored, so that every version and bank dialect with the standard
 Decimal; a statement is only accepted if its opening balance plus its entries is its closing balance.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from io import BytesIO
 from typing import Final
 
 from lxml import etree
 
 _LARGEST_FILE_BYTES: Final = 256 * 1024 * 1024
+# The standard's decimal: no sign, no exponent; Python would also take 1_000, NaN and other scripts' digits.
+_AMOUNT: Final = re.compile(r"[0-9]{1,14}(\.[0-9]{0,12})?")
 _OPENING: Final = ("OPBD", "PRCD")
 _CLOSING: Final = ("CLBD",)
 
@@ -165,11 +168,8 @@ def _entry(element: etree._Element) -> Entry | None:
 
 def _signed_amount(element: etree._Element) -> tuple[Decimal, str]:
     text, currency = _required(element, "Amt"), _find(element, "Amt").get("Ccy")
-    try:
-        amount = Decimal(text)
-    except InvalidOperation:
-        raise StatementError("is not an amount", element="Amt", value=text) from None
-    if not amount.is_finite() or amount < 0 or amount != amount.quantize(Decimal("0.0001")) or amount >= 10**14:
+    amount = Decimal(text) if _AMOUNT.fullmatch(text) else None
+    if amount is None or amount != amount.quantize(Decimal("0.0001")):
         raise StatementError("is not an amount from 0 with at most 4 decimals", element="Amt", value=text)
     if not currency:
         raise StatementError("has an amount without a currency", element="Amt/@Ccy", value=text)

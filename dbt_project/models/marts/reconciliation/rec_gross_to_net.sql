@@ -1,6 +1,6 @@
--- The bridge from gross sales to cash. Each row sums exactly: what was sold is what was charged, what was charged less what
--- was taken off is the net, and the net is in the bank, on its way or still held. A converted payment leaves its order's
--- currency in one row and enters the settlement currency in another.
+-- The bridge from gross sales to cash. Each row sums exactly: what was sold is what was charged, what was charged less
+-- what was taken off is the net, and the net is in the bank, on its way or still held. A converted payment leaves its
+-- order's currency in one row and enters the settlement currency in another.
 with settlements as (
     select
         settlement_key,
@@ -54,10 +54,14 @@ orders as (
         orders.currency_code,
         orders.lines_before_discount_amount as gross_sales_amount,
         orders.lines_before_discount_amount - orders.lines_amount as discount_amount,
-        orders.shipping_amount as shipping_amount,
+        orders.shipping_amount,
         orders.fees_amount as order_fees_amount,
-        orders.tax_amount as tax_amount,
-        case when lines.is_converted then payments.captured_amount else 0 end - orders.total_amount as difference_amount,
+        orders.tax_amount,
+        case
+            when lines.is_converted
+                then payments.captured_amount
+            else 0
+        end - orders.total_amount as difference_amount,
         case when lines.is_converted then -payments.captured_amount else 0 end as conversion_amount,
         0 as unexplained_amount,
         0 as charged_amount,
@@ -88,8 +92,16 @@ movements as (
         0 as shipping_amount,
         0 as order_fees_amount,
         0 as tax_amount,
-        case when footing_column = 'gross' and is_explained and not is_converted then gross_amount else 0 end as difference_amount,
-        case when footing_column = 'gross' and is_explained and is_converted then gross_amount else 0 end as conversion_amount,
+        case
+            when footing_column = 'gross' and is_explained and not is_converted
+                then gross_amount
+            else 0
+        end as difference_amount,
+        case
+            when footing_column = 'gross' and is_explained and is_converted
+                then gross_amount
+            else 0
+        end as conversion_amount,
         case when footing_column = 'gross' and not is_explained then gross_amount else 0 end as unexplained_amount,
         case when footing_column = 'gross' then gross_amount else 0 end as charged_amount,
         case when footing_column = 'refund' then -gross_amount else 0 end as refund_amount,
@@ -135,8 +147,16 @@ unlisted as (
         0 as reserve_amount,
         0 as other_amount,
         0 as net_amount,
-        case when settlements.place = 'in_bank' then settlements.net_amount - coalesce(listed.lines_amount, 0) else 0 end as in_bank_amount,
-        case when settlements.place = 'in_transit' then settlements.net_amount - coalesce(listed.lines_amount, 0) else 0 end as in_transit_amount,
+        case
+            when settlements.place = 'in_bank'
+                then settlements.net_amount - coalesce(listed.lines_amount, 0)
+            else 0
+        end as in_bank_amount,
+        case
+            when settlements.place = 'in_transit'
+                then settlements.net_amount - coalesce(listed.lines_amount, 0)
+            else 0
+        end as in_transit_amount,
         coalesce(listed.lines_amount, 0) - settlements.net_amount as balance_held_amount
     from settlements
     left join listed on settlements.settlement_key = listed.settlement_key

@@ -1,0 +1,305 @@
+"""Applying a plan against the simulated ERPNext over HTTP."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from retail_assets.accounting import posting
+from retail_assets.accounting.posting import (
+    MassWithdrawalError,
+    PosterNotReadyError,
+    PostingResult,
+    PostingStoppedError,
+    acknowledge_cancelled,
+    apply,
+)
+from retail_assets.accounting.verify import verify
+from retail_assets.erp.erpnext import ErpNextPoster
+from retail_assets.ops import audit, outbox
+from retail_assets.ops.audit import AnchorMismatchError
+from retail_assets.ops.store import LockHeldError, exclusive, open_store
+from tests.accounting.ledgers import NOW, amounts, booked, entry_rows, keys_at_erp, ledger, plan_for
+from tests.erp.books import Erp, client, running_erp
+
+MakeStore = Callable[..., str]
+
+
+def post(engine: Engine, erp: Erp, wanted: dict[str, str], **options: Any) -> PostingResult:
+    return apply(plan_for(engine, amounts(wanted)), engine, erp.poster, **RUN | {"pause": lambda _: None} | options)
+
+
+RUN: dict[str, Any] = {"now": NOW, "actor": "ann", "run_id": "run-1"}
+
+
+def outcomes(result: PostingResult) -> dict[str, str]:
+    return {item.posting_key: item.outcome for item in result.items}
+
+
+def test_a_plan_is_posted_once(store: Engine, erp: Erp, tmp_path: Path) -> None:
+    """The whole way, on both databases: posted, noted, anchored; and once more changes nothing."""
+    anchor = tmp_path / "exports" / "audit_head.json"
+    seen: list[tuple[int, int, str]] = []
+    result = post(
+        store,
+        erp,
+        {"a": "1", "b": "2"},
+        anchor_path=anchor,
+        progress=lambda done, of, item: seen.append((done, of, item.posting_key)),
+    )
+    assert (result.complete, outcomes(result)) == (True, {"a#1": "posted", "b#1": "posted"})
+    assert seen == [(1, 2, "a#1"), (2, 2, "b#1")]
+    assert booked(erp.app.state.site) == {"a": 1, "b": 2}
+    assert {(row.state, row.erp_document) for row in outbox.postings(store)} == {
+        ("posted", item.document) for item in result.items
+    }
+    assert [entry.action for entry in audit.entries(store)] == ["posting.posted", "posting.posted", "plan.applied"]
+    assert verify(store, anchor, {"erp_main": erp.poster}) == []
+    before = anchor.read_bytes()
+    assert post(store, erp, {"a": "1", "b": "2"}, anchor_path=anchor).items == []
+    assert anchor.read_bytes() == before
+
+
+def test_a_change_ends_in_the_new_amount(store: Engine, erp: Erp) -> None:
+    """Reversal and new revision: the books hold what the evidence says now, and the documents say how."""
+    post(store, erp, {"a": "1", "b": "5"})
+    assert outcomes(post(store, erp, {"a": "3"})) == {
+        "a#1!reversal": "posted",
+        "a#2": "posted",
+        "b#1!reversal": "posted",
+    }
+    assert booked(erp.app.state.site) == {"a": 3}
+    assert set(keys_at_erp(erp.app.state.site).values()) == {1}
+
+
+def test_one_refusal_stops_only_its_entry(sqlite_store: Engine, erp: Erp) -> None:
+    """Promise 10: the other entries are posted, and the reason is kept in words; mended, it goes through."""
+    header, lines = entry_rows("b", "2")
+    lines[0]["account_code"] = "7777"
+    entries = amounts({"a": "1", "c": "3"}) + ledger((header, lines))
+    quiet = RUN | {"pause": lambda _: None}
+    result = apply(plan_for(sqlite_store, entries), sqlite_store, erp.poster, **quiet)
+    assert outcomes(result) == {"a#1": "posted", "b#1": "rejected", "c#1": "posted"}
+    (row,) = outbox.postings(sqlite_store, states=["failed"])
+    assert (row.error_code, "7777" in str(row.last_error)) == ("UnknownAccount", True)
+    trail = len(list(audit.entries(sqlite_store)))
+    apply(plan_for(sqlite_store, entries), sqlite_store, erp.poster, **quiet)
+    assert len(list(audit.entries(sqlite_store))) == trail, "the same refusal again is no news"
+    account = {"company": "Cedar & Pine LLC", "account_number": "7777", "account_name": "New", "root_type": "Expense"}
+    with erp.app.state.site.transaction():
+        erp.app.state.site.insert("Account", account)
+    assert apply(plan_for(sqlite_store, entries), sqlite_store, erp.poster, **quiet).complete
+
+
+def test_a_refused_reversal_keeps_the_new_revision_back(sqlite_store: Engine, erp: Erp) -> None:
+    """Old and new revision in the books at once would count the sale twice."""
+    post(sqlite_store, erp, {"a": "1"})
+    settings = ("Accounts Settings", "Accounts Settings")
+    with erp.app.state.site.transaction():
+        erp.app.state.site.update(*settings, {"acc_frozen_upto": "2026-12-31"})
+    assert outcomes(post(sqlite_store, erp, {"a": "2"})) == {"a#1!reversal": "rejected"}
+    with erp.app.state.site.transaction():
+        erp.app.state.site.update(*settings, {"acc_frozen_upto": None})
+    assert post(sqlite_store, erp, {"a": "2"}).complete
+    assert booked(erp.app.state.site) == {"a": 2}
+
+
+FAULTS: dict[str, tuple[dict[str, Any], str]] = {
+    "lost before commit": ({"method": "POST", "at": "before_commit"}, "posted"),
+    "lost after commit": ({"method": "POST", "at": "after_commit"}, "adopted"),
+    "502 after commit": ({"method": "POST", "at": "after_commit", "action": "status", "status": 502}, "adopted"),
+    "500 before commit": ({"method": "POST", "action": "status", "status": 500}, "posted"),
+    "429": ({"method": "POST", "action": "status", "status": 429}, "posted"),
+    "lost three times": ({"method": "POST", "times": 3}, "unknown"),
+    "no look-up": ({"method": "GET", "path": "Journal Entry", "times": 4}, "unavailable"),
+    "no read-back": ({"method": "GET", "path": "ACC-JV", "times": 4}, "unavailable"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_faults_of_the_connection(sqlite_store: Engine, erp: Erp, name: str) -> None:
+    """Whatever is lost where: after the next run at the latest, the entry is there once."""
+    fault, outcome = FAULTS[name]
+    fast = ErpNextPoster(client(erp.url, retries=0), base_url=erp.url)
+    erp.fault(**fault)
+    result = apply(
+        plan_for(sqlite_store, amounts({"a": "1"})), sqlite_store, fast, **RUN, pause=lambda _: None, most_unavailable=9
+    )
+    fast.close()
+    assert outcomes(result) == {"a#1": outcome}
+    erp.app.state.faults.waiting.clear()
+    post(sqlite_store, erp, {"a": "1"})
+    assert keys_at_erp(erp.app.state.site) == {"a#1": 1}
+    assert verify(sqlite_store, None, {"erp_main": erp.poster}) == []
+
+
+def test_an_erp_that_is_down_stops_the_run(sqlite_store: Engine, erp: Erp) -> None:
+    """Waiting for every one of ten thousand entries would take days; the error says what to do."""
+    down = ErpNextPoster(client(erp.url, retries=0), base_url=erp.url)
+    erp.fault(method="POST", times=1000)
+    wanted = {f"e{number}": "1" for number in range(9)}
+    with pytest.raises(PostingStoppedError, match="run again when it is back") as stopped:
+        apply(
+            plan_for(sqlite_store, amounts(wanted)), sqlite_store, down, **RUN, pause=lambda _: None, most_unavailable=3
+        )
+    assert len(stopped.value.result.items) == 3
+    down.close()
+    erp.app.state.faults.waiting.clear()
+    assert post(sqlite_store, erp, wanted).complete
+    assert keys_at_erp(erp.app.state.site) == {f"{entry_id}#1": 1 for entry_id in wanted}
+
+
+def test_a_busy_erp_is_waited_for(sqlite_store: Engine, erp: Erp) -> None:
+    """Retry-After is what the ERP asks for; sending at once would only be refused again."""
+    waits: list[float] = []
+    erp.fault(method="POST", action="status", status=429, retry_after=7)
+    assert post(sqlite_store, erp, {"a": "1"}, pause=waits.append).complete
+    assert waits == [7]
+
+
+def test_nothing_is_sent_to_an_erp_that_cannot_refuse_a_double(sqlite_store: Engine, tmp_path: Path) -> None:
+    """Without the unique field at the ERP a lost answer could end in two documents."""
+    with running_erp(tmp_path, prepared=False) as erp:
+        with pytest.raises(PosterNotReadyError, match="platform_ref"):
+            post(sqlite_store, erp, {"a": "1"})
+        assert erp.entries() == []
+        assert outbox.postings(sqlite_store) == []
+
+
+def test_what_the_erp_changed_is_found_and_blocks_the_entry(sqlite_store: Engine, erp: Erp) -> None:
+    """Posted is what was read back: an ERP that books something else must not be believed."""
+    plan = plan_for(sqlite_store, amounts({"a": "1"}))
+    site = erp.app.state.site
+    other = {
+        "company": "Cedar & Pine LLC",
+        "posting_date": "2026-03-16",
+        "platform_ref": "a#1",
+        "docstatus": 1,
+        "accounts": [
+            {"account": "6100 - Payment Fees - CP", "debit_in_account_currency": 2},
+            {"account": "1250 - Stripe Clearing - CP", "credit_in_account_currency": 2},
+        ],
+    }
+    with site.transaction():
+        document = site.insert("Journal Entry", other)["name"]
+    result = apply(plan, sqlite_store, erp.poster, **RUN)
+    assert outcomes(result) == {"a#1": "drift"}
+    message = str(result.items[0].message)
+    assert "posting_date: intended 2026-03-15, posted 2026-03-16" in message
+    assert "6100 debit 1 USD" in message
+    assert [problem.code for problem in verify(sqlite_store, None, {"erp_main": erp.poster})] == ["posted_drift"]
+    blocked = plan_for(sqlite_store, amounts({"a": "1"}))
+    assert (blocked.items, len(blocked.held)) == ((), 1)
+    # The way out: a person cancels it in the ERP and says so here.
+    with pytest.raises(ValueError, match="cancel it there first"):
+        acknowledge_cancelled(sqlite_store, erp.poster, "a#1", now=NOW, actor="bob", reason="made by hand")
+    with site.transaction():
+        site.update("Journal Entry", document, {"docstatus": 2})
+    acknowledge_cancelled(sqlite_store, erp.poster, "a#1", now=NOW, actor="bob", reason="made by hand")
+    assert outcomes(post(sqlite_store, erp, {"a": "1"})) == {"a#2": "posted"}
+    assert booked(site) == {"a": 1}
+    assert verify(sqlite_store, None, {"erp_main": erp.poster}) == []
+
+
+def test_a_document_cancelled_in_the_erp_can_be_posted_again(sqlite_store: Engine, erp: Erp) -> None:
+    """Finance cancelled a good document by mistake: once that is acknowledged, the next revision is posted."""
+    post(sqlite_store, erp, {"a": "1"})
+    (row,) = outbox.postings(sqlite_store)
+    with erp.app.state.site.transaction():
+        erp.app.state.site.update("Journal Entry", row.erp_document, {"docstatus": 2})
+    (problem,) = verify(sqlite_store, None, {"erp_main": erp.poster})
+    assert "posted cancelled" in problem.message
+    acknowledge_cancelled(sqlite_store, erp.poster, "a#1", now=NOW, actor="bob", reason="mistake")
+    assert outcomes(post(sqlite_store, erp, {"a": "1"})) == {"a#2": "posted"}
+    post(sqlite_store, erp, {})
+    with pytest.raises(ValueError, match="part of a reversal"):
+        acknowledge_cancelled(sqlite_store, erp.poster, "a#2", now=NOW, actor="bob", reason="x")
+    with pytest.raises(KeyError):
+        acknowledge_cancelled(sqlite_store, erp.poster, "nothing#1", now=NOW, actor="bob", reason="x")
+
+
+def test_an_empty_ledger_does_not_reverse_the_books(sqlite_store: Engine, erp: Erp) -> None:
+    """A warehouse that was not built looks like a ledger that nobody wants."""
+    wanted = {f"e{number:02d}": "1" for number in range(25)}
+    post(sqlite_store, erp, wanted)
+    with pytest.raises(MassWithdrawalError, match="25 of 25"):
+        post(sqlite_store, erp, {})
+    assert len(booked(erp.app.state.site)) == 25
+    assert post(sqlite_store, erp, {}, allow_mass_withdrawal=True).complete
+    assert booked(erp.app.state.site) == {}
+
+
+def test_an_older_operations_store_is_refused(sqlite_store: Engine, erp: Erp, tmp_path: Path) -> None:
+    """A backup that was put back has forgotten what was posted."""
+    anchor = tmp_path / "audit_head.json"
+    post(sqlite_store, erp, {"a": "1"}, anchor_path=anchor)
+    restored = open_store(f"sqlite:///{tmp_path / 'restored.sqlite'}")
+    with pytest.raises(AnchorMismatchError, match="restore the newest one"):
+        post(restored, erp, {"a": "1"}, anchor_path=anchor)
+    restored.dispose()
+    anchor.unlink()
+    post(sqlite_store, erp, {"a": "1", "b": "2"}, anchor_path=anchor)
+    assert "audit.anchor_missing" in [entry.action for entry in audit.entries(sqlite_store)]
+
+
+def test_an_out_of_date_plan_does_no_harm(sqlite_store: Engine, erp: Erp) -> None:
+    """Approved on Monday, applied on Tuesday: what Monday night's run posted must not be posted over."""
+    old = plan_for(sqlite_store, amounts({"a": "1"}))
+    post(sqlite_store, erp, {"a": "2"})
+    assert outcomes(apply(old, sqlite_store, erp.poster, **RUN)) == {"a#1": "outdated"}
+    withdrawal = plan_for(sqlite_store, [])
+    change = plan_for(sqlite_store, amounts({"a": "3"}))
+    post(sqlite_store, erp, {"a": "4"})
+    assert outcomes(apply(withdrawal, sqlite_store, erp.poster, **RUN)) == {"a#1!reversal": "already"}
+    assert outcomes(apply(change, sqlite_store, erp.poster, **RUN)) == {"a#1!reversal": "already", "a#2": "outdated"}
+    assert booked(erp.app.state.site) == {"a": 4}
+
+
+@contextmanager
+def _no_lock(*_: object, **__: object) -> Iterator[None]:
+    yield
+
+
+@pytest.mark.parametrize("locked", [True, False])
+def test_two_workers_on_one_plan(
+    store: Engine, store_url: str, erp: Erp, monkeypatch: pytest.MonkeyPatch, locked: bool
+) -> None:
+    """Two runs started at once post every entry once; even if the lock failed, claims and the ERP's key would hold."""
+    if not locked:
+        monkeypatch.setattr(posting, "exclusive", _no_lock)
+    wanted = {f"e{number}": "1" for number in range(8)}
+    plan = plan_for(store, amounts(wanted))
+    results: list[PostingResult] = []
+    start = threading.Barrier(2)
+
+    def work() -> None:
+        engine, poster = open_store(store_url), ErpNextPoster(client(erp.url), base_url=erp.url)
+        start.wait()
+        results.append(apply(plan, engine, poster, **RUN, pause=lambda _: None))
+        engine.dispose()
+        poster.close()
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 2
+    assert keys_at_erp(erp.app.state.site) == {f"{entry_id}#1": 1 for entry_id in wanted}
+    if locked:
+        assert sorted(result.count("posted") for result in results) == [0, 8]
+    assert post(store, erp, wanted).complete
+    assert {row.state for row in outbox.postings(store)} == {"posted"}
+    assert verify(store, None, {"erp_main": erp.poster}) == []
+
+
+def test_a_worker_that_waits_in_vain_says_so(sqlite_store: Engine, erp: Erp, tmp_path: Path) -> None:
+    """A run that hangs behind another for hours would look like one that works."""
+    other = open_store(f"sqlite:///{tmp_path / 'operations.sqlite'}")
+    with exclusive(other, outbox.posting_lock_name("US")), pytest.raises(LockHeldError, match="wait for it to end"):
+        post(sqlite_store, erp, {"a": "1"}, wait_seconds=0)
+    other.dispose()

@@ -1,0 +1,109 @@
+"""Statement files in a folder, through dlt into the warehouse."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from retail_assets.settings import Bank
+from retail_assets.sources.bank import bank_source
+from retail_assets.sources.intake import Counts
+from tests.sources.bank.files import IBAN, document, entry, statement
+from tests.sources.loading import Home
+
+BANK = Bank(id="bank_de", entity="DE", format="camt.053", folder="bank_de", account=IBAN, currency="EUR")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The folder a bank's statements are dropped into."""
+    path = tmp_path / "inbox"
+    path.mkdir()
+    return path
+
+
+def load(home: Home, folder: Path) -> Mapping[str, Counts]:
+    return home.load("bank", BANK.id, lambda intake: bank_source(BANK, folder, intake))
+
+
+def entries(home: Home) -> list[tuple[str, int, Decimal]]:
+    return home.query("select statement_id, entry_number, amount from raw_bank.entries order by all")
+
+
+GOOD = document(statement(entry("10.00"), entry("-4.00"), closing="106.00", identifier="GOOD"))
+
+
+def test_a_bad_file_stops_no_other_and_heals(home: Home, folder: Path) -> None:
+    """One corrupt file held back every statement, or was skipped without a trace, or stayed an alarm for ever."""
+    (folder / "1_bad.xml").write_bytes(GOOD[:-40].replace(b"GOOD", b"LATE"))
+    (folder / "2_foreign.xml").write_bytes(
+        document(statement(identifier="FOREIGN", account="<IBAN>DE02120300000000202051</IBAN>"))
+    )
+    (folder / "3_sum.xml").write_bytes(document(statement(entry("1.00"), closing="999.00", identifier="SUM")))
+    (folder / "4_good.xml").write_bytes(GOOD)
+    for name in ("5_unfinished.xml.tmp", ".6_hidden.xml", "7.xml.part", "8.XML.FILEPART"):
+        (folder / name).write_bytes(b"<half")
+    (folder / "archive").mkdir()
+    counts = load(home, folder)["statements"]
+    assert (counts.received, counts.loaded, counts.quarantined) == (4, 1, 3)
+    assert home.logged() == {"statements": (4, 1, 3)}
+    assert entries(home) == [("GOOD", 1, Decimal("10.0000")), ("GOOD", 2, Decimal("-4.0000"))]
+    refused = {row["record_key"]: row for row in home.quarantined()}
+    assert refused.keys() == {"1_bad.xml", "FOREIGN", "SUM"}
+    assert "line 1" in refused["1_bad.xml"]["reason"]
+    assert refused["FOREIGN"]["value"] == "DE02120300000000202051"
+    assert IBAN in refused["FOREIGN"]["reason"]
+    assert refused["SUM"]["origin"] == "3_sum.xml, statement 1"
+
+    (folder / "1_bad.xml").write_bytes(GOOD.replace(b"GOOD", b"LATE"))
+    (folder / "3_sum_corrected.xml").write_bytes(document(statement(entry("1.00"), closing="101.00", identifier="SUM")))
+    (folder / "3_sum.xml").unlink()
+    load(home, folder)
+    assert {row["record_key"] for row in home.quarantined()} == {"FOREIGN"}
+    assert {row["record_key"] for row in home.quarantined("superseded")} == {"1_bad.xml", "SUM"}
+    assert [key[0] for key in entries(home)] == ["GOOD", "GOOD", "LATE", "LATE", "SUM"]
+
+
+def test_a_file_is_loaded_once(home: Home, folder: Path) -> None:
+    """A statement that the bank sent twice, or that was copied under another name, doubled the cash."""
+    (folder / "a.xml").write_bytes(GOOD)
+    (folder / "copy of a.xml").write_bytes(GOOD)
+    assert load(home, folder)["statements"].received == 1
+    before = home.content("bank")
+    (folder / "b.xml").write_bytes(GOOD)
+    assert load(home, folder)["statements"].received == 0
+    assert home.content("bank") == before
+    assert home.logged() == {"statements": (0, 0, 0)}
+
+
+@pytest.mark.parametrize("arrival", ["together", "in order", "late"])
+def test_the_version_made_last_holds(home: Home, folder: Path, arrival: str) -> None:
+    """A corrected statement kept the entries of the wrong one, or lost to it because of its file name."""
+    wrong = document(
+        statement(entry("10.00"), entry("5.00"), entry("-3.00"), closing="112.00", made_at="2026-11-05T01:00:00Z")
+    )
+    right = document(statement(entry("11.00"), entry("1.00"), closing="112.00", made_at="2026-11-06T01:00:00Z"))
+    files = [("a_wrong.xml", wrong), ("b_right.xml", right)]
+    for name, content in files if arrival != "late" else files[::-1]:
+        (folder / name).write_bytes(content)
+        if arrival != "together":
+            load(home, folder)
+    counts = load(home, folder)["statements"]
+    assert entries(home) == [("STMT-1", 1, Decimal("11.0000")), ("STMT-1", 2, Decimal("1.0000"))]
+    assert home.query("select entry_count, file_name from raw_bank.statements") == [(2, "b_right.xml")]
+    assert counts.received == counts.loaded
+    if arrival == "together":
+        assert "a_wrong.xml: statement STMT-1 is an older version" in counts.notes[0]
+
+
+def test_a_quiet_day_is_loaded(home: Home, folder: Path) -> None:
+    """A statement without entries ended the load."""
+    (folder / "quiet.xml").write_bytes(document(statement()))
+    assert load(home, folder)["statements"].loaded == 1
+    assert entries(home) == []
+
+
+def test_no_folder_is_no_files(home: Home, tmp_path: Path) -> None:
+    """A bank whose first file has not arrived yet failed the run."""
+    assert load(home, tmp_path / "nowhere")["statements"].received == 0

@@ -1,0 +1,84 @@
+"""Our own records as a source."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from retail_assets import money
+from retail_assets.contracts import tables_of
+from retail_assets.ops import load_log, quarantine
+from retail_assets.ops.quarantine import Rejection
+from retail_assets.ops.store import open_store
+from retail_assets.settings import Settings, load_settings
+from retail_assets.sources.ops import ops_source
+from retail_assets.sources.warehouse import create_raw_tables, load, pipeline_for
+from tests.sources.loading import NOW, Home
+
+
+@pytest.fixture
+def settings(home: Home) -> Settings:
+    """The shipped configuration with a clock and a home of its own."""
+    return load_settings({"RETAIL_HOME": str(home.path), "RETAIL_AS_OF": "2026-11-05T12:00:00Z"})
+
+
+def run(home: Home, settings: Settings) -> None:
+    create_raw_tables(home.warehouse)
+    operations = open_store(home.operations_url)
+    try:
+        load(
+            ops_source(settings, operations),
+            pipeline_for("ops", "ops", warehouse=home.warehouse, state=home.path / "dlt"),
+        )
+    finally:
+        operations.dispose()
+
+
+def test_configuration_and_records_are_replaced_whole(home: Home, settings: Settings) -> None:
+    """A store taken out of retail.yaml, or a mended record, stayed in the models for ever."""
+    operations = open_store(home.operations_url)
+    rejection = Rejection("1", "total", "x", "is not an amount", "GET orders page 1", b"{}")
+    quarantine.record(operations, system="woocommerce", instance_id="cedar_us", table_name="orders",
+                      rejections=[rejection], now=NOW)  # fmt: skip
+    load_log.record(operations, system="woocommerce", instance_id="cedar_us", resource="orders", received=3, loaded=2,
+                    quarantined=1, loaded_at=NOW)  # fmt: skip
+    run(home, settings)
+    assert home.one("select count(*) from raw_ops.stores") == 3
+    assert home.query("select field, value, status from raw_ops.quarantine") == [("total", "x", "open")]
+    assert home.query("select received, loaded, quarantined from raw_ops.load_status") == [(3, 2, 1)]
+    assert home.one("select as_of from raw_ops.clock") == NOW
+    table_names = {contract.name for contract in tables_of("ops")}
+
+    smaller = settings.configuration.model_copy(update={"stores": settings.configuration.stores[:1]})
+    quarantine.supersede(operations, "woocommerce", "cedar_us", "orders", ["1"], NOW)
+    operations.dispose()
+    run(home, Settings(settings.home, settings.config_path, smaller, settings.as_of))
+    assert home.query("select store_id from raw_ops.stores") == [("cedar_us",)]
+    assert home.query("select status from raw_ops.quarantine") == [("superseded",)]
+    assert table_names == {name for (name,) in home.query(
+        "select table_name from information_schema.tables where table_schema = 'raw_ops' and table_name not like '\\_dlt%' escape '\\'"
+    )}  # fmt: skip
+
+
+def test_sql_has_the_exponents_of_python(home: Home, settings: Settings) -> None:
+    """SQL divided Stripe's krónur by another power of ten than Python."""
+    run(home, settings)
+    rows: list[tuple[Any, ...]] = home.query("select provider, currency_code, exponent from raw_ops.currency_exponents")
+    assert sorted(rows) == sorted(money.exponents())
+    amount = home.one(
+        "select cast(1999 as decimal(18,4)) / power(10, exponent)::integer from raw_ops.currency_exponents "
+        "where provider = 'stripe' and currency_code = 'KWD'"
+    )
+    assert Decimal(str(amount)) == money.from_minor(1999, "KWD", "stripe")
+
+
+def test_each_entity_has_its_own_policy(home: Home, settings: Settings) -> None:
+    """The models judged every entity by the default tolerance."""
+    policies = settings.configuration.policies.model_copy(update={"entities": {"JP": {"tolerance_minor_units": 7}}})
+    configuration = settings.configuration.model_copy(update={"policies": policies})
+    run(home, Settings(settings.home, settings.config_path, configuration, settings.as_of))
+    assert dict(home.query("select entity_code, tolerance_minor_units from raw_ops.entities")) == {
+        "US": 1,
+        "DE": 1,
+        "JP": 7,
+    }

@@ -1,0 +1,100 @@
+"""A simulated retailer in a folder of its own, and the whole chain run on it as ``retail run`` does."""
+
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import requests
+from rich.console import Console
+
+from retail_assets.commands.ledger import prepare_erps
+from retail_assets.commands.run import ChainResult, run_chain
+from retail_assets.sandbox.generator import generate
+from retail_assets.sandbox.server import RunningServer, running_server
+from retail_assets.settings import Settings, load_settings, sandbox_credentials
+
+AS_OF = "2026-11-05T12:00:00+00:00"
+
+
+@dataclass
+class Retailer:
+    """The simulated retailer of one test: its home, its server, and what the chain printed."""
+
+    home: Path
+    server: RunningServer
+    printed: str = ""
+
+    def settings(self) -> Settings:
+        return load_settings(self._environment())
+
+    def run(self, **arguments: Any) -> ChainResult:
+        """The whole chain, once."""
+        console = Console(file=io.StringIO(), width=200)
+        with environment(self._environment()):
+            result = run_chain(load_settings(), console, **arguments)
+        assert isinstance(console.file, io.StringIO)
+        self.printed = console.file.getvalue()
+        return result
+
+    def rows(self, query: str) -> list[dict[str, Any]]:
+        """Rows of the warehouse."""
+        with duckdb.connect(str(self.home / "warehouse.duckdb"), read_only=True) as connection:
+            cursor = connection.execute(query)
+            names = [column[0] for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def erp(self, doctype: str, fields: list[str]) -> list[dict[str, Any]]:
+        """Every document of a type, as the ERP holds it now."""
+        credentials = sandbox_credentials()
+        response = requests.get(
+            f"{self.server.url}/erp_main/api/resource/{doctype}",
+            params={"fields": json.dumps(fields), "limit_page_length": 0},
+            headers={"Authorization": f"token {credentials['ERP_MAIN_API_KEY']}:{credentials['ERP_MAIN_API_SECRET']}"},
+            timeout=30,
+        )
+        assert response.status_code == 200, response.text
+        return json.loads(response.text, parse_float=Decimal)["data"]
+
+    def stripe_balance(self, gateway_id: str) -> dict[str, int]:
+        """What a gateway says it holds: minor units by currency, available and pending together."""
+        key = sandbox_credentials()[f"{gateway_id.upper()}_API_KEY"]
+        response = requests.get(
+            f"{self.server.url}/{gateway_id}/v1/balance", headers={"Authorization": f"Bearer {key}"}, timeout=30
+        )
+        assert response.status_code == 200, response.text
+        balance: dict[str, int] = {}
+        for part in (*response.json()["available"], *response.json()["pending"]):
+            balance[part["currency"].upper()] = balance.get(part["currency"].upper(), 0) + part["amount"]
+        return balance
+
+    def _environment(self) -> dict[str, str]:
+        return {"RETAIL_HOME": str(self.home), "RETAIL_AS_OF": AS_OF, "SANDBOX_URL": self.server.url}
+
+
+@contextmanager
+def retailer(home: Path, *, orders: int = 120, seed: int = 11) -> Iterator[Retailer]:
+    """A small simulated retailer, served while the block runs, its ERP ready for posting."""
+    generate(home, seed=seed, orders=orders)
+    with running_server(home, sandbox_credentials()) as server:
+        found = Retailer(home, server)
+        prepare_erps(found.settings())
+        yield found
+
+
+@contextmanager
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """The process environment with ``values``, as it was before afterwards."""
+    before = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
