@@ -145,9 +145,10 @@ class HttpClient:
                 return self._session.request(method, url, timeout=self._timeout, allow_redirects=False, **arguments)
             except (ChunkedEncodingError, ContentDecodingError) as error:
                 if attempt == attempts:
-                    raise HttpUnavailableError(f"{where}: the answer broke off {attempts} times: {_cause(error)}") from error
+                    raise HttpUnavailableError(f"{where}: the answer broke off {attempts} times: {_cause(error)}") from None
             except requests.RequestException as error:
-                raise HttpUnavailableError(f"no answer from {where}: {_cause(error)}") from error
+                # Without its cause: that one's text repeats the address with its query, and so the keys in it.
+                raise HttpUnavailableError(f"no answer from {where}: {_cause(error)}") from None
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> requests.Response:

@@ -226,8 +226,8 @@ class Configuration(_Model):
             try:
                 Policy.model_validate({**policies.default.model_dump(), **overrides})
             except ValidationError as error:
-                details = [{**detail, "loc": ("policies", "entities", code, *detail["loc"])} for detail in error.errors()]
-                problems.extend(_in_words(detail) for detail in details)  # pyright: ignore[reportArgumentType]
+                for detail in error.errors():
+                    problems.append(_in_words({**detail, "loc": ("policies", "entities", code, *detail["loc"])}))
         if problems:
             raise PydanticCustomError("in_words", "{problems}", {"problems": "; ".join(problems)})
         return policies
@@ -367,7 +367,8 @@ def read_configuration(path: Path, environment: Mapping[str, str]) -> Configurat
     try:
         return Configuration.model_validate(filled)
     except ValidationError as error:
-        raise SettingsError(str(path), [_in_words(_as_written(detail, document)) for detail in error.errors()]) from None
+        details = [_as_written(detail, document) for detail in error.errors()]
+        raise SettingsError(str(path), map(_in_words, details)) from None
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 from retail_assets.settings import (
     Configuration,
@@ -71,7 +72,11 @@ def test_the_shipped_configuration_loads() -> None:
     [
         ("stores.0.colour", "red", ["stores[0].colour", "not a known setting"]),
         ("warehous", {}, ["warehous", "not a known setting"]),
-        ("policies.default.tolerence_minor_units", 3, ["policies.default.tolerence_minor_units", "not a known setting"]),
+        (
+            "policies.default.tolerence_minor_units",
+            3,
+            ["policies.default.tolerence_minor_units", "not a known setting"],
+        ),
         ("entities.1.time_zone", "Europe/Berlln", ["entities[1].time_zone", "'Europe/Berlln'", "IANA time zone"]),
         ("entities.1.time_zone", "CET+1", ["entities[1].time_zone", "'CET+1'"]),
         ("entities.0.base_currency", "XAU", ["entities[0].base_currency", "'XAU'", "ISO 4217"]),
@@ -99,17 +104,25 @@ def test_the_shipped_configuration_loads() -> None:
         ("banks.1.folder", "bank_us", ["banks", "'bank_us'", "refuse the other's statements"]),
         ("banks.1.account", "US64SVBKUS6S3300958879", ["banks", "counted twice"]),
         ("entities.1.company", "Cedar & Pine LLC", ["entities", "Cedar & Pine LLC", "one set of books"]),
-        ("policies.default.revenue_recognition", "order", ["policies.default.revenue_recognition", "'order'", "capture"]),
+        (
+            "policies.default.revenue_recognition",
+            "order",
+            ["policies.default.revenue_recognition", "'order'", "capture"],
+        ),
         ("policies.default.tolerance_minor_units", -1, ["policies.default.tolerance_minor_units", "'-1'"]),
         ("policies.entities", {"FR": {}}, ["policies.entities.FR", "does not exist"]),
         (
             "policies.entities",
             {"DE": {"tolerance_minor_units": -5, "bogus": 1}},
-            ["policies.entities.DE.tolerance_minor_units", "'-5'", "policies.entities.DE.bogus: is not a known setting"],
+            [
+                "policies.entities.DE.tolerance_minor_units",
+                "'-5'",
+                "policies.entities.DE.bogus: is not a known setting",
+            ],
         ),
         ("entities", [], ["entities", "at least 1"]),
     ],
-)  # fmt: skip
+)
 def test_an_error_names_path_value_and_what_is_allowed(
     document: dict[str, Any], environment: dict[str, str], tmp_path: Path, path: str, value: Any, says: list[str]
 ) -> None:
@@ -314,8 +327,15 @@ def test_the_clock_is_the_one_that_was_set() -> None:
 def test_the_home_is_where_it_was_set(tmp_path: Path) -> None:
     """State of a test or of a second retailer was written into the checkout."""
     settings = load_settings({"RETAIL_HOME": str(tmp_path / "elsewhere")})
-    places = (settings.warehouse_path, settings.dlt_path, settings.dagster_path, settings.audit_anchor_path,
-              settings.sandbox_path, settings.dbt_target_path, settings.inbox_path(settings.configuration.banks[0]))  # fmt: skip
+    places = (
+        settings.warehouse_path,
+        settings.dlt_path,
+        settings.dagster_path,
+        settings.audit_anchor_path,
+        settings.sandbox_path,
+        settings.dbt_target_path,
+        settings.inbox_path(settings.configuration.banks[0]),
+    )
     assert all(place.is_relative_to(tmp_path / "elsewhere") for place in places)
     assert not (tmp_path / "elsewhere").exists()
 
@@ -328,10 +348,8 @@ def test_the_published_schema_is_the_one_that_holds() -> None:
 
 def test_the_published_schema_accepts_the_shipped_file(document: dict[str, Any]) -> None:
     """The schema refused what the program accepts."""
-    import jsonschema
-
-    validator = jsonschema.validators.validator_for(json_schema())(json_schema())
-    validator.check_schema(json_schema())
+    Draft202012Validator.check_schema(json_schema())
+    validator = Draft202012Validator(json_schema())
     # Addresses and currencies are checked by the program; the schema sees ${NAME} as any text.
     assert not list(validator.iter_errors(document))
     assert Configuration.model_fields.keys() >= document.keys()

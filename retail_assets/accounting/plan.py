@@ -245,7 +245,7 @@ def _hold(books: Books, entry_id: str, desired: LedgerEntry | None, history: _Hi
         row = history.drifted[-1]
         reason = (
             f"{row.erp_document} at the ERP is not what was to be posted as {row.posting_key} ({row.last_error}): "
-            "cancel it there and acknowledge that here"
+            "cancel it there (or delete it, if it is a draft) and acknowledge that here"
         )
         return Held(entry_id, reason, None, posted)
     if len(history.live) > 1:

@@ -120,6 +120,7 @@ def apply(
         pause: waits that many seconds, between attempts at an ERP that is unavailable.
 
     Raises:
+        ErpUnavailable: the ERP did not answer the first check; nothing was sent.
         PosterNotReadyError: the ERP could not refuse a second document; nothing was sent.
         MassWithdrawalError: more than half of the posted entries, and more than 20, would be reversed.
         PostingStoppedError: the ERP is unavailable; run again later.

@@ -18,6 +18,10 @@ def develop(settings: Settings, console: Console, port: int) -> None:
     """Run webserver and daemon until interrupted; serve the simulated retailer beside them if it is the configured one."""
     from retail_assets.defs.transform.manifest import manifest_path
 
+    # Ended by Ctrl-C or by SIGTERM, webserver, daemon and code server have to go with this process. A shell that starts it
+    # in the background has it ignore SIGINT, and they would inherit that.
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, signal.default_int_handler)
     prepare_home(settings)
     manifest_path(settings)
     os.environ.update(environment(settings))
@@ -31,9 +35,12 @@ def develop(settings: Settings, console: Console, port: int) -> None:
             str(Path(sys.executable).with_name("dagster")), "dev", "--workspace", str(settings.checkout / "workspace.yaml"),
             "--host", "127.0.0.1", "--port", str(port), "--log-level", "warning",
         ]  # fmt: skip
-        process = stack.enter_context(subprocess.Popen(command, cwd=settings.checkout))  # noqa: S603
+        # Run from the home: a dagster.yaml in the working directory would only be warned about. `dagster dev` announces a
+        # successor that is a package of its own.
+        quiet = {**os.environ, "PYTHONWARNINGS": "ignore:Function `dev_command` is superseded"}
+        process = stack.enter_context(subprocess.Popen(command, cwd=settings.home, env=quiet))  # noqa: S603
         try:
             process.wait()
         except KeyboardInterrupt:
-            process.send_signal(signal.SIGINT)
+            process.terminate()
             process.wait()

@@ -139,7 +139,8 @@ def _reason(error: Any) -> str:
     """The innermost cause in one line: the frameworks wrap it several times."""
     while error.cause is not None:
         error = error.cause
-    return " ".join(error.message.split())
+    text = " ".join(error.message.split())
+    return text.partition(": ")[2] if text.startswith("retail_assets.") else text
 
 
 @contextmanager

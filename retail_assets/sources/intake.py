@@ -102,7 +102,7 @@ class Intake:
 
 
 def merge_item(table: Table, rows: Any) -> Any:
-    """Arrow rows for dlt, merged on the contract's key; with a parent's key, its rows replace all of that parent's former ones."""
+    """Arrow rows for dlt, merged on the contract's key; by a parent's key they replace all its former rows."""
     replaced: dict[str, Any] = {"merge_key": list(table.parent_key)} if table.parent_key else {}
     hints = dlt.mark.make_hints(
         table_name=table.name,

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from sqlalchemy import Engine
 from retail_assets.accounting.posting import apply
 from retail_assets.accounting.verify import verify
 from retail_assets.ops import outbox
+from retail_assets.ops.store import open_store
 from tests.accounting.killed import STEPS, work
 from tests.accounting.ledgers import NOW, amounts, booked, keys_at_erp, plan_for
 from tests.erp.books import Erp
@@ -57,10 +59,8 @@ def test_killed_on_sqlite(sqlite_store: Engine, erp: Erp, tmp_path: Path, step: 
 
 
 @pytest.mark.parametrize("step", ["after the claim", "before the request leaves", "after the ERP committed"])
-def test_killed_on_postgres(postgres, erp: Erp, tmp_path: Path, step: str) -> None:  # noqa: ANN001 -- a fixture
+def test_killed_on_postgres(postgres: Callable[..., str], erp: Erp, tmp_path: Path, step: str) -> None:
     """The lock of a killed worker ends with its session, and its claims pass to the next one."""
-    from retail_assets.ops.store import open_store
-
     url, anchor = postgres(), tmp_path / "audit_head.json"
     engine = open_store(url)
     run(engine, erp, BEFORE, anchor)

@@ -81,9 +81,12 @@ def test_a_change_reverses_and_posts_the_next_revision() -> None:
     assert keys(changed) == [("changed", "a#1!reversal"), ("changed", "a#2")]
     assert changed.changed == ("a",)
     reversal = changed.items[0].entry
-    assert [(line.account_code, line.base_debit, line.base_credit) for line in reversal.lines] == [
-        ("6100", Decimal(0), Decimal(1)),
-        ("1250", Decimal(1), Decimal(0)),
+    one, zero = Decimal(1), Decimal(0)
+    assert [
+        (line.account_code, line.debit, line.credit, line.base_debit, line.base_credit) for line in reversal.lines
+    ] == [
+        ("6100", zero, one, zero, one),
+        ("1250", one, zero, one, zero),
     ]
     assert reversal.memo == "Reversal of a#1: Entry a"
     posted += carried_out(changed)

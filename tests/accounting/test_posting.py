@@ -1,8 +1,10 @@
 """Applying a plan against the simulated ERPNext over HTTP."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +25,28 @@ from retail_assets.erp.erpnext import ErpNextPoster
 from retail_assets.ops import audit, outbox
 from retail_assets.ops.audit import AnchorMismatchError
 from retail_assets.ops.store import LockHeldError, exclusive, open_store
-from tests.accounting.ledgers import NOW, amounts, booked, entry_rows, keys_at_erp, ledger, plan_for
+from tests.accounting.ledgers import (
+    NOW,
+    amounts,
+    booked,
+    entry_rows,
+    header_row,
+    keys_at_erp,
+    ledger,
+    line_row,
+    plan_for,
+)
 from tests.erp.books import Erp, client, running_erp
 
 MakeStore = Callable[..., str]
 
 
 def post(engine: Engine, erp: Erp, wanted: dict[str, str], **options: Any) -> PostingResult:
-    return apply(plan_for(engine, amounts(wanted)), engine, erp.poster, **RUN | {"pause": lambda _: None} | options)
+    return apply(plan_for(engine, amounts(wanted)), engine, erp.poster, **QUIET | options)
 
 
 RUN: dict[str, Any] = {"now": NOW, "actor": "ann", "run_id": "run-1"}
+QUIET: dict[str, Any] = RUN | {"pause": lambda _: None}
 
 
 def outcomes(result: PostingResult) -> dict[str, str]:
@@ -76,23 +89,39 @@ def test_a_change_ends_in_the_new_amount(store: Engine, erp: Erp) -> None:
     assert set(keys_at_erp(erp.app.state.site).values()) == {1}
 
 
+def test_a_foreign_entry_is_reversed_in_both_currencies(sqlite_store: Engine, erp: Erp) -> None:
+    """Reversed in base only, a foreign clearing account would keep a balance that nobody owes."""
+    rate = {"currency_code": "EUR", "exchange_rate": Decimal("1.087"), "base_debit_amount": Decimal("108.70")}
+    lines = [line_row("fx", 1, "1251", debit="100", **rate), line_row("fx", 2, "4000", credit="108.70")]
+    entries = ledger((header_row("fx", lines), lines))
+    assert apply(plan_for(sqlite_store, entries), sqlite_store, erp.poster, **QUIET).complete
+    assert apply(plan_for(sqlite_store, []), sqlite_store, erp.poster, **QUIET).complete
+    columns = ["debit_in_account_currency", "credit_in_account_currency", "debit", "credit"]
+    rows = erp.get(
+        "/api/resource/GL Entry",
+        fields=json.dumps(columns),
+        filters=json.dumps([["account_currency", "=", "EUR"]]),
+        order_by="name asc",
+    )
+    assert [tuple(row[column] for column in columns) for row in rows] == [(100, 0, 108.7, 0), (0, 100, 0, 108.7)]
+
+
 def test_one_refusal_stops_only_its_entry(sqlite_store: Engine, erp: Erp) -> None:
     """Promise 10: the other entries are posted, and the reason is kept in words; mended, it goes through."""
     header, lines = entry_rows("b", "2")
     lines[0]["account_code"] = "7777"
     entries = amounts({"a": "1", "c": "3"}) + ledger((header, lines))
-    quiet = RUN | {"pause": lambda _: None}
-    result = apply(plan_for(sqlite_store, entries), sqlite_store, erp.poster, **quiet)
+    result = apply(plan_for(sqlite_store, entries), sqlite_store, erp.poster, **QUIET)
     assert outcomes(result) == {"a#1": "posted", "b#1": "rejected", "c#1": "posted"}
     (row,) = outbox.postings(sqlite_store, states=["failed"])
     assert (row.error_code, "7777" in str(row.last_error)) == ("UnknownAccount", True)
     trail = len(list(audit.entries(sqlite_store)))
-    apply(plan_for(sqlite_store, entries), sqlite_store, erp.poster, **quiet)
+    apply(plan_for(sqlite_store, entries), sqlite_store, erp.poster, **QUIET)
     assert len(list(audit.entries(sqlite_store))) == trail, "the same refusal again is no news"
     account = {"company": "Cedar & Pine LLC", "account_number": "7777", "account_name": "New", "root_type": "Expense"}
     with erp.app.state.site.transaction():
         erp.app.state.site.insert("Account", account)
-    assert apply(plan_for(sqlite_store, entries), sqlite_store, erp.poster, **quiet).complete
+    assert apply(plan_for(sqlite_store, entries), sqlite_store, erp.poster, **QUIET).complete
 
 
 def test_a_refused_reversal_keeps_the_new_revision_back(sqlite_store: Engine, erp: Erp) -> None:

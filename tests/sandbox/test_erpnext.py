@@ -371,7 +371,7 @@ def test_the_answer_to_a_new_invoice_is_out_of_date(site: Site) -> None:
 def test_the_state_outlives_the_server(database: Path) -> None:
     """A restart must neither lose documents nor seed twice, nor use a number again."""
     moment = datetime(2026, 11, 5, 12, tzinfo=UTC)
-    names = []
+    names, modified, companies = [], [], []
     for _ in range(2):
         app = create_app(database, SEED, KEY, SECRET, clock=lambda: moment)
         with running(app) as url:

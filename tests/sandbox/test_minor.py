@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from retail_assets.sandbox.minor import half_down, half_up, tax_in_gross, tax_on_net, text, unpadded, woo
 
-amounts = st.integers(-10**12, 10**12)
+amounts = st.integers(-(10**12), 10**12)
 divisors = st.integers(1, 10**6)
 
 

@@ -26,9 +26,18 @@ def intake(home: Home) -> Iterator[Intake]:
 
 def line(**changes: object) -> bytes:
     return json.dumps(
-        {"id": "txn_1", "amount": 1, "fee": 0, "net": 1, "currency": "usd", "type": "charge",
-         "reporting_category": "charge", "created": 1, **changes}
-    ).encode()  # fmt: skip
+        {
+            "id": "txn_1",
+            "amount": 1,
+            "fee": 0,
+            "net": 1,
+            "currency": "usd",
+            "type": "charge",
+            "reporting_category": "charge",
+            "created": 1,
+            **changes,
+        }
+    ).encode()
 
 
 def test_rejections_are_stored_before_the_rest_is_handed_on(home: Home, intake: Intake) -> None:

@@ -118,9 +118,28 @@ def test_trailing_zeros_change_nothing(zeros: int, quote: str) -> None:
 
 @pytest.mark.parametrize(
     "literal",
-    ['"12.34567"', "12.34567", "0.30000000000000004", "1e30", '"NaN"', '"Infinity"', '"1,50"', '"1.234,50"', '"$5"',
-     '" 5"', '"1_000"', '"٣"', '"0x10"', "true", "[]", "{}", '["5"]', "100000000000000", '"100000000000000.00"'],
-)  # fmt: skip
+    [
+        '"12.34567"',
+        "12.34567",
+        "0.30000000000000004",
+        "1e30",
+        '"NaN"',
+        '"Infinity"',
+        '"1,50"',
+        '"1.234,50"',
+        '"$5"',
+        '" 5"',
+        '"1_000"',
+        '"٣"',
+        '"0x10"',
+        "true",
+        "[]",
+        "{}",
+        '["5"]',
+        "100000000000000",
+        '"100000000000000.00"',
+    ],
+)
 def test_what_is_no_exact_amount_is_refused(literal: str) -> None:
     """A value that is not an amount became one: rounded, guessed, or null."""
     rejection = refusal(load(with_total(literal)))
@@ -156,7 +175,12 @@ def test_an_amount_below_its_minimum_is_refused() -> None:
 )
 def test_whole_numbers_in_other_clothes_are_taken(literal: str, value: int) -> None:
     """PHP wrote an id as text, and the order was refused or got another id."""
-    assert one(load(order(customer_id=0).replace(b'"customer_id": 0', f'"customer_id": {literal}'.encode())))["customer_id"] == value  # fmt: skip
+    assert (
+        one(load(order(customer_id=0).replace(b'"customer_id": 0', f'"customer_id": {literal}'.encode())))[
+            "customer_id"
+        ]
+        == value
+    )
 
 
 @pytest.mark.parametrize(
@@ -207,11 +231,11 @@ def test_bad_records_are_named_and_good_ones_stay(data: st.DataObject, count: in
         change = dict([faults[position]]) if position in faults else {}
         records.append(order(**{"id": 1000 + position, "number": f"N{position}", **change}))
     batch = load(*records)
-    assert {int(rejection.record_key): rejection.field for rejection in batch.rejected} == {
+    assert {int(rejection.record_key or 0): rejection.field for rejection in batch.rejected} == {
         1000 + position: field for position, (field, _) in faults.items()
     }
     for rejection in batch.rejected:
-        position = int(rejection.record_key) - 1000
+        position = int(rejection.record_key or 0) - 1000
         assert rejection.payload == records[position]
         value = faults[position][1]
         assert rejection.value == (value if value is None or isinstance(value, str) else json.dumps(value))
@@ -237,8 +261,12 @@ def test_recorded_orders_load_whole() -> None:
     for row in rows(batch):
         totals[row["currency"]] = totals.get(row["currency"], Decimal(0)) + row["total"]
     assert {code: str(total) for code, total in totals.items()} == {
-        "USD": "3467.3200", "EUR": "842.3000", "JPY": "20551.3000", "GBP": "88.8000", "CAD": "173.1600",
-    }  # fmt: skip
+        "USD": "3467.3200",
+        "EUR": "842.3000",
+        "JPY": "20551.3000",
+        "GBP": "88.8000",
+        "CAD": "173.1600",
+    }
     assert [row["_payload"].encode() for row in rows(batch)] == RECORDS
     assert rows(batch)[0]["meta_data"].encode() in RECORDS[0]
     assert {row["store_id"] for row in rows(batch)} == {"cedar_us"}
@@ -468,8 +496,15 @@ def _mutate(document: Any, path: tuple[Any, ...], kind: str) -> None:
 
 
 MONEY = (
-    "total", "total_tax", "cart_tax", "shipping_total", "shipping_tax", "discount_total", "discount_tax", "currency",
-)  # fmt: skip
+    "total",
+    "total_tax",
+    "cart_tax",
+    "shipping_total",
+    "shipping_tax",
+    "discount_total",
+    "discount_tax",
+    "currency",
+)
 
 
 def _money(batch: Batch) -> Any:
@@ -499,8 +534,13 @@ def test_two_hundred_mutations_never_change_an_amount_in_silence() -> None:
         source = choose.choice(RECORDS)
         document = json.loads(source)
         # Half of the mutations strike money, the others anything.
-        money = [p for p in _paths(document) if p[-1] in (*MONEY, "subtotal", "subtotal_tax", "tax_total", "id")
-                 and "meta_data" not in p and "taxes" not in p]  # fmt: skip
+        money = [
+            p
+            for p in _paths(document)
+            if p[-1] in (*MONEY, "subtotal", "subtotal_tax", "tax_total", "id")
+            and "meta_data" not in p
+            and "taxes" not in p
+        ]
         path = choose.choice(money if number % 2 else _paths(document))
         kind = choose.choice(kinds)
         _mutate(document, path, kind)
@@ -521,9 +561,22 @@ def test_two_hundred_mutations_never_change_an_amount_in_silence() -> None:
 
 def test_a_ledger_line_is_whole_minor_units() -> None:
     """Stripe's minor units with a fraction, or as a float, were truncated to cents."""
-    line = {"id": "txn_1", "amount": 1999, "fee": 88, "net": 1911, "currency": "usd", "exchange_rate": 1.2345,
-            "type": "charge", "reporting_category": "charge", "source": "ch_1", "status": "available", "created": 1762300800,
-            "available_on": 1762300800, "balance_type": None, "description": None}  # fmt: skip
+    line = {
+        "id": "txn_1",
+        "amount": 1999,
+        "fee": 88,
+        "net": 1911,
+        "currency": "usd",
+        "exchange_rate": 1.2345,
+        "type": "charge",
+        "reporting_category": "charge",
+        "source": "ch_1",
+        "status": "available",
+        "created": 1762300800,
+        "available_on": 1762300800,
+        "balance_type": None,
+        "description": None,
+    }
     row = load(json.dumps(line).encode(), contract=LEDGER).tables[LEDGER].to_pylist()[0]
     assert (row["amount"], row["exchange_rate"]) == (1999, Decimal("1.2345"))
     for amount in (19.99, "19.99", True, None, 2**63):
@@ -543,8 +596,10 @@ def test_rows_of_our_own_parsers_must_fit() -> None:
     """A parser's amount with too many decimals was rounded on its way into the table."""
     contract = table("bank", "statements")
     row = {column.name: "x" for column in contract.columns if column.type == "text"} | {
-        "opening_balance": Decimal("0.00001"), "closing_balance": Decimal(0), "entry_count": 0,
-    }  # fmt: skip
+        "opening_balance": Decimal("0.00001"),
+        "closing_balance": Decimal(0),
+        "entry_count": 0,
+    }
     with pytest.raises(pa.ArrowInvalid):
         from_rows(contract, [row], instance="bank_us", loaded_at=NOW)
     row["opening_balance"] = Decimal("0.0001")

@@ -101,7 +101,8 @@ def _statement(element: etree._Element) -> Statement:
     entries = [entry for entry in map(_entry, element.iterfind("{*}Ntry")) if entry is not None]
     for part, given in (("Bal", opening), ("Bal", closing), *(("Ntry", entry) for entry in entries)):
         if given.currency != currency:
-            raise StatementError(f"is not in {currency}, the account's currency", element=f"{part}/Amt/@Ccy", value=given.currency)
+            reason = f"is not in {currency}, the account's currency"
+            raise StatementError(reason, element=f"{part}/Amt/@Ccy", value=given.currency)
     statement = Statement(
         statement_id=_required(element, "Id"),
         account_id=account_id,

@@ -45,8 +45,8 @@ class Page:
 class Walk:
     """Pages of one list, in order of id. ``complete`` is only known once it was walked to its end.
 
-    ``elsewhere`` holds ids that another walk of the same load has yielded already. ``started_at`` is the store's own time
-    before the first page: a change after that may have been missed.
+    ``elsewhere`` holds ids that another walk of the same load has yielded already. ``started_at`` is the store's own
+    time before the first page: a change after that may have been missed.
     """
 
     client: "StoreClient"

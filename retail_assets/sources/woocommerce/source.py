@@ -113,10 +113,11 @@ def _refunds_by_order(client: StoreClient, intake: Intake) -> Iterator[Any]:
     contract = table("woocommerce", "refunds")
     newest: datetime | None = None
     walks = [client.walk("orders", {"status": status, **_since(state.get(_CURSOR))}) for status in ("any", "trash")]
+    orders = table("woocommerce", "orders")
     inner: list[Walk] = []
     for walk in walks:
         for page in walk.pages():
-            newest = _newest(newest, _convert(table("woocommerce", "orders"), page, intake), table("woocommerce", "orders"))
+            newest = _newest(newest, _convert(orders, page, intake), orders)
             for order in _heads(_ORDER_HEAD, page, intake, "refunds"):
                 if not order.refunds:
                     continue

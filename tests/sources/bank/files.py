@@ -19,7 +19,8 @@ def entry(
     value = Decimal(amount)
     remittance = f"<RmtInf><Ustrd>{text}</Ustrd></RmtInf>" if text else ""
     return (
-        f'<Ntry><Amt Ccy="{currency}">{abs(value)}</Amt><CdtDbtInd>{"CRDT" if value >= 0 else "DBIT"}</CdtDbtInd>{extra}'
+        f'<Ntry><Amt Ccy="{currency}">{abs(value)}</Amt>'
+        f"<CdtDbtInd>{'CRDT' if value >= 0 else 'DBIT'}</CdtDbtInd>{extra}"
         f"{status}<BookgDt><Dt>{day}</Dt></BookgDt><ValDt><Dt>{day}</Dt></ValDt><AcctSvcrRef>{reference}</AcctSvcrRef>"
         f"<NtryDtls><TxDtls><Refs><EndToEndId>E2E-{reference}</EndToEndId></Refs>"
         f"<RltdPties><Dbtr><Pty><Nm>Stripe</Nm></Pty></Dbtr></RltdPties>{remittance}</TxDtls></NtryDtls></Ntry>"

@@ -83,11 +83,14 @@ def test_yen_and_an_account_without_iban() -> None:
     found = read(
         document(
             statement(
-                entry("12345", currency="JPY"), opening="0", closing="12345", currency="JPY",
+                entry("12345", currency="JPY"),
+                opening="0",
+                closing="12345",
+                currency="JPY",
                 account="<Othr><Id>JP0001100010001234567</Id></Othr>",
             )
         )
-    )  # fmt: skip
+    )
     assert (found.account_id, found.currency) == ("JP0001100010001234567", "JPY")
     assert found.entries[0].amount == Decimal(12345)
 
@@ -130,8 +133,8 @@ def test_one_bad_statement_of_a_file_stops_no_other() -> None:
         (">250.00<", ">999999999999999<", "Amt"),
         (">250.00<", ">1e999999999<", "Amt"),
         (">250.00<", "><", "Amt"),
-        ("<Ntry><Amt Ccy=\"EUR\">", "<Ntry><Amt>", "Amt/@Ccy"),
-        ("<Ntry><Amt Ccy=\"EUR\">", "<Ntry><Amt Ccy=\"USD\">", "Ntry/Amt/@Ccy"),
+        ('<Ntry><Amt Ccy="EUR">', "<Ntry><Amt>", "Amt/@Ccy"),
+        ('<Ntry><Amt Ccy="EUR">', '<Ntry><Amt Ccy="USD">', "Ntry/Amt/@Ccy"),
         ("</Amt><CdtDbtInd>CRDT</CdtDbtInd><Sts>", "</Amt><CdtDbtInd>CREDIT</CdtDbtInd><Sts>", "CdtDbtInd"),
         ("</Amt><CdtDbtInd>CRDT</CdtDbtInd><Sts>", "</Amt><Sts>", "CdtDbtInd"),
         ("<ValDt><Dt>2026-11-04</Dt></ValDt>", "<ValDt><Dt>04.11.2026</Dt></ValDt>", "ValDt"),
@@ -139,7 +142,7 @@ def test_one_bad_statement_of_a_file_stops_no_other() -> None:
         ("<Id>STMT-1</Id>", "", "Id"),
         ("<ElctrncSeqNb>7<", "<ElctrncSeqNb>seven<", "ElctrncSeqNb"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_trusted_is_refused(old: str, new: str, element: str | None) -> None:
     """A malformed amount, sign, currency or date was guessed."""
     content = document(statement(entry("250.00"), closing="350.00")).decode()
@@ -189,7 +192,8 @@ def test_a_document_type_is_refused(tmp_path_factory: pytest.TempPathFactory) ->
 
 def test_a_comment_does_not_cut_an_amount() -> None:
     """A comment inside an amount ended it: 10<!-- -->0.00 was read as 10."""
-    content = document(statement(entry("100.00"), closing="200.00")).replace(b">100.00</Amt><CdtDbtInd>CRDT</CdtDbtInd><Sts>",
-                                                                            b">10<!-- x -->0.00</Amt><CdtDbtInd>CRDT</CdtDbtInd><Sts>")  # fmt: skip
+    content = document(statement(entry("100.00"), closing="200.00")).replace(
+        b">100.00</Amt><CdtDbtInd>CRDT</CdtDbtInd><Sts>", b">10<!-- x -->0.00</Amt><CdtDbtInd>CRDT</CdtDbtInd><Sts>"
+    )
     assert b"<!-- x -->" in content
     assert read(content).entries[0].amount == Decimal("100.00")

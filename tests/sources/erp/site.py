@@ -16,9 +16,16 @@ from retail_assets.settings import Erp
 def settings_for(url: str, **changes: Any) -> Erp:
     """The site as retail.yaml would have it."""
     return Erp.model_validate(
-        {"id": "erp_main", "system": "erpnext", "base_url": url, "api_key": "key", "api_secret": "canary-secret",
-         "retries": 0, **changes}
-    )  # fmt: skip
+        {
+            "id": "erp_main",
+            "system": "erpnext",
+            "base_url": url,
+            "api_key": "key",
+            "api_secret": "canary-secret",
+            "retries": 0,
+            **changes,
+        }
+    )
 
 
 @dataclass
@@ -34,9 +41,17 @@ class FakeSite:
     def entry(self, number: int, modified: str, **changes: Any) -> None:
         """A submitted journal entry."""
         self.documents.setdefault("Journal Entry", []).append(
-            {"name": f"JE-{number:03}", "company": "Cedar & Pine LLC", "posting_date": "2026-11-05", "docstatus": 1,
-             "total_debit": 10.5, "total_credit": 10.5, "modified": modified} | changes
-        )  # fmt: skip
+            {
+                "name": f"JE-{number:03}",
+                "company": "Cedar & Pine LLC",
+                "posting_date": "2026-11-05",
+                "docstatus": 1,
+                "total_debit": 10.5,
+                "total_credit": 10.5,
+                "modified": modified,
+            }
+            | changes
+        )
 
     def app(self) -> Starlette:
         return Starlette(routes=[Route("/api/resource/{doctype}", self._list)])

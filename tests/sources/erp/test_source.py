@@ -103,17 +103,28 @@ def test_our_key_is_read_where_it_exists(
 
 def test_amounts_of_the_ledger_are_exact(home: Home, site: FakeSite, url: str) -> None:
     """ERPNext sends amounts as floats: they were rounded in silence, or one odd line stopped all."""
-    line = {"company": "c", "posting_date": "2026-11-05", "account": "a", "account_currency": "USD", "credit": 0.0,
-            "debit_in_account_currency": 0.0, "credit_in_account_currency": 0.0, "voucher_type": "Journal Entry",
-            "voucher_no": "JE-1", "is_cancelled": 0}  # fmt: skip
+    line = {
+        "company": "c",
+        "posting_date": "2026-11-05",
+        "account": "a",
+        "account_currency": "USD",
+        "credit": 0.0,
+        "debit_in_account_currency": 0.0,
+        "credit_in_account_currency": 0.0,
+        "voucher_type": "Journal Entry",
+        "voucher_no": "JE-1",
+        "is_cancelled": 0,
+    }
     site.documents["GL Entry"] = [
         {**line, "name": f"GL-{number}", "debit": debit, "modified": f"2026-11-05 10:00:0{number}.000000"}
         for number, debit in enumerate([0.1, 1234567890.12, 99.9999, 0.30000000000000004])
     ]
     counts = load(home, url, "gl_entries")["gl_entries"]
     assert [row[0] for row in home.query("select debit from raw_erp.gl_entries order by name")] == [
-        Decimal("0.1000"), Decimal("1234567890.1200"), Decimal("99.9999"),
-    ]  # fmt: skip
+        Decimal("0.1000"),
+        Decimal("1234567890.1200"),
+        Decimal("99.9999"),
+    ]
     assert (counts.received, counts.loaded, counts.quarantined) == (4, 3, 1)
     (refused,) = home.quarantined()
     assert (refused["record_key"], refused["field"], refused["value"]) == ("GL-3", "debit", "0.30000000000000004")

@@ -20,9 +20,18 @@ OPENED = 1_762_000_000
 def settings_for(url: str) -> Gateway:
     """The account as retail.yaml would have it."""
     return Gateway.model_validate(
-        {"id": "stripe_us", "system": "stripe", "entity": "US", "bank": "bank_us", "base_url": url, "api_key": KEY,
-         "stores": [{"store": "cedar_us"}], "retries": 0, "requests_per_second": 1000}
-    )  # fmt: skip
+        {
+            "id": "stripe_us",
+            "system": "stripe",
+            "entity": "US",
+            "bank": "bank_us",
+            "base_url": url,
+            "api_key": KEY,
+            "stores": [{"store": "cedar_us"}],
+            "retries": 0,
+            "requests_per_second": 1000,
+        }
+    )
 
 
 @dataclass
@@ -41,26 +50,60 @@ class FakeAccount:
     def line(self, number: int, net: int, **changes: Any) -> None:
         """A ledger line, booked on day ``number``."""
         self.lists.setdefault("balance_transactions", []).append(
-            {"id": f"txn_{number}", "object": "balance_transaction", "amount": net, "fee": 0, "net": net, "currency": "usd",
-             "exchange_rate": None, "type": "charge", "reporting_category": "charge", "source": f"ch_{number}",
-             "status": "available", "created": OPENED + number * DAY, "available_on": OPENED, "description": None} | changes
-        )  # fmt: skip
+            {
+                "id": f"txn_{number}",
+                "object": "balance_transaction",
+                "amount": net,
+                "fee": 0,
+                "net": net,
+                "currency": "usd",
+                "exchange_rate": None,
+                "type": "charge",
+                "reporting_category": "charge",
+                "source": f"ch_{number}",
+                "status": "available",
+                "created": OPENED + number * DAY,
+                "available_on": OPENED,
+                "description": None,
+            }
+            | changes
+        )
 
     def refund(self, number: int, **changes: Any) -> None:
         """A refund of day ``number``."""
         self.lists.setdefault("refunds", []).append(
-            {"id": f"re_{number}", "amount": 500, "currency": "usd", "charge": "ch_1", "payment_intent": None,
-             "balance_transaction": f"txn_{number}", "status": "succeeded", "reason": None,
-             "created": OPENED + number * DAY} | changes
-        )  # fmt: skip
+            {
+                "id": f"re_{number}",
+                "amount": 500,
+                "currency": "usd",
+                "charge": "ch_1",
+                "payment_intent": None,
+                "balance_transaction": f"txn_{number}",
+                "status": "succeeded",
+                "reason": None,
+                "created": OPENED + number * DAY,
+            }
+            | changes
+        )
 
     def payout(self, number: int, **changes: Any) -> None:
         """An automatic payout of day ``number`` whose lines can be listed."""
         self.lists.setdefault("payouts", []).append(
-            {"id": f"po_{number}", "amount": 1000, "currency": "usd", "status": "paid", "created": OPENED + number * DAY,
-             "arrival_date": OPENED + (number + 2) * DAY, "automatic": True, "method": "standard",
-             "balance_transaction": f"txn_po_{number}", "reconciliation_status": "completed", "trace_id": None} | changes
-        )  # fmt: skip
+            {
+                "id": f"po_{number}",
+                "amount": 1000,
+                "currency": "usd",
+                "status": "paid",
+                "created": OPENED + number * DAY,
+                "arrival_date": OPENED + (number + 2) * DAY,
+                "automatic": True,
+                "method": "standard",
+                "balance_transaction": f"txn_po_{number}",
+                "reconciliation_status": "completed",
+                "trace_id": None,
+            }
+            | changes
+        )
 
     def app(self) -> Starlette:
         return Starlette(routes=[Route("/v1/balance", self._balance), Route("/v1/{name}", self._list)])

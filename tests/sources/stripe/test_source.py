@@ -55,8 +55,13 @@ def test_all_pages_are_read_and_reading_again_changes_nothing(
     assert ids(home, "refunds") == [f"re_{number}" for number in range(5)]
     assert home.content("stripe") == before
     assert first["refunds"].received == second["refunds"].received == 5
-    assert home.logged() == {"balance_transactions": (5, 5, 0), "refunds": (5, 5, 0), "charges": (0, 0, 0),
-                             "disputes": (0, 0, 0), "payouts": (0, 0, 0)}  # fmt: skip
+    assert home.logged() == {
+        "balance_transactions": (5, 5, 0),
+        "refunds": (5, 5, 0),
+        "charges": (0, 0, 0),
+        "disputes": (0, 0, 0),
+        "payouts": (0, 0, 0),
+    }
     assert account.keys == {f"Bearer {KEY}"}
     payloads = home.query("select _payload from raw_stripe.refunds order by id")
     expected = sorted(account.lists["refunds"], key=lambda refund: refund["id"])

@@ -27,9 +27,17 @@ OPENED = datetime(2026, 11, 1, 9, 0, tzinfo=UTC)
 def settings_for(url: str, **changes: Any) -> Store:
     """The store as retail.yaml would have it."""
     return Store.model_validate(
-        {"id": "cedar_us", "name": "Cedar", "entity": "US", "base_url": url, "consumer_key": KEY,
-         "consumer_secret": SECRET, "retries": 0, **changes}
-    )  # fmt: skip
+        {
+            "id": "cedar_us",
+            "name": "Cedar",
+            "entity": "US",
+            "base_url": url,
+            "consumer_key": KEY,
+            "consumer_secret": SECRET,
+            "retries": 0,
+            **changes,
+        }
+    )
 
 
 def stamp(moment: datetime) -> str:
@@ -55,8 +63,10 @@ class FakeStore:
             lines = [{**line, "id": identifier * 10 + position} for position, line in enumerate(TEMPLATE["line_items"])]
             order = copy.deepcopy(TEMPLATE) | {"id": identifier, "number": str(identifier), "line_items": lines}
             self.orders[identifier] = order | {
-                "date_created_gmt": stamp(self.now), "date_modified_gmt": stamp(self.now), **changes,
-            }  # fmt: skip
+                "date_created_gmt": stamp(self.now),
+                "date_modified_gmt": stamp(self.now),
+                **changes,
+            }
 
     def change(self, identifier: int, **changes: Any) -> None:
         """Change an order now."""
@@ -119,9 +129,11 @@ def _refusal(request: Request) -> Response | None:
         return JSONResponse({"code": "woocommerce_rest_cannot_view"}, 401)
     parts = urlsplit(str(request.url))
     signed = SimpleNamespace(
-        signature=request.query_params.get("oauth_signature", ""), params=parameters, http_method=request.method,
+        signature=request.query_params.get("oauth_signature", ""),
+        params=parameters,
+        http_method=request.method,
         uri=f"{parts.scheme}://{parts.netloc}{parts.path}",
-    )  # fmt: skip
+    )
     if not signature.verify_hmac_sha256(signed, SECRET, ""):
         return JSONResponse({"code": "woocommerce_rest_authentication_error"}, 401)
     return None

@@ -48,9 +48,12 @@ def test_the_recorded_store_loads_whole_and_once(
     live = "raw_woocommerce.orders where status <> 'trash'"
     assert home.one(f"select count(*) from {live}") == 50
     assert dict(home.query(f"select currency, sum(total) from {live} group by all")) == {
-        "USD": Decimal("3467.32"), "EUR": Decimal("842.30"), "JPY": Decimal("20551.30"), "GBP": Decimal("88.80"),
+        "USD": Decimal("3467.32"),
+        "EUR": Decimal("842.30"),
+        "JPY": Decimal("20551.30"),
+        "GBP": Decimal("88.80"),
         "CAD": Decimal("173.16"),
-    }  # fmt: skip
+    }
     in_live = "where order_id in (select id from raw_woocommerce.orders where status <> 'trash')"
     assert home.one(f"select count(*) from raw_woocommerce.order_lines {in_live}") == 85
     assert home.one("select count(*) from raw_woocommerce.orders where status = 'trash'") == 1
@@ -67,8 +70,9 @@ def test_the_recorded_store_loads_whole_and_once(
 
     refunds = home.query("select id, parent_id, amount from raw_woocommerce.refunds")
     orders = json.loads("[" + ",".join(p for (p,) in home.query("select _payload from raw_woocommerce.orders")) + "]")
-    assert sorted((refund["id"], order["id"], -Decimal(refund["total"])) for order in orders
-                  for refund in order["refunds"]) == sorted(refunds)  # fmt: skip
+    assert sorted(
+        (refund["id"], order["id"], -Decimal(refund["total"])) for order in orders for refund in order["refunds"]
+    ) == sorted(refunds)
     by_reason = dict(
         home.query("""
         select reason, (select count(*) from raw_woocommerce.refund_lines where refund_id = r.id)
@@ -257,9 +261,18 @@ def test_a_failed_load_leaves_the_cursor(home: Home, store: FakeStore, url: str)
 def test_refunds_by_order_survive_their_orders(home: Home, store: FakeStore, url: str) -> None:
     """An order deleted, or broken, while its refunds were read stopped the refunds of all others."""
     refund = {
-        "id": 900, "date_created_gmt": "2026-11-01T10:00:00", "amount": "5.00", "reason": "late", "refunded_by": 1,
-        "refunded_payment": True, "meta_data": [], "line_items": [], "shipping_lines": [], "tax_lines": [], "fee_lines": [],
-    }  # fmt: skip
+        "id": 900,
+        "date_created_gmt": "2026-11-01T10:00:00",
+        "amount": "5.00",
+        "reason": "late",
+        "refunded_by": 1,
+        "refunded_payment": True,
+        "meta_data": [],
+        "line_items": [],
+        "shipping_lines": [],
+        "tax_lines": [],
+        "fee_lines": [],
+    }
     store.place(4)
     for identifier in (101, 102, 103):
         store.change(identifier, refunds=[{"id": 900}], _refunds=[{**refund, "id": identifier + 800}])
@@ -290,9 +303,10 @@ def test_two_stores_share_tables_and_nothing_else(home: Home, store: FakeStore, 
     other.place(2, total="1.00")
     with running(other.app()) as other_url:
         home.load(
-            "woocommerce", "linden_de",
+            "woocommerce",
+            "linden_de",
             lambda intake: woocommerce_source(settings_for(other_url, id="linden_de"), intake).with_resources("orders"),
-        )  # fmt: skip
+        )
     assert "modified_after" not in other.queries[0]
     assert dict(home.query("select store_id, count(*) from raw_woocommerce.orders group by all")) == {
         "cedar_us": 3,
