@@ -3,6 +3,7 @@
 ``python -m retail_assets.catalogue`` writes them anew after a contract has changed.
 """
 
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,7 +47,9 @@ def dbt_sources(system: str) -> str:
             }
         ],
     }
-    header = "# Made from retail_assets/contracts.py by `python -m retail_assets.catalogue`; change the contract instead.\n"
+    header = (
+        "# Made from retail_assets/contracts.py by `python -m retail_assets.catalogue`; change the contract instead.\n"
+    )
     return header + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
 
 
@@ -86,4 +89,4 @@ def _column(column: Column) -> dict[str, Any]:
 
 if __name__ == "__main__":
     for written in write_sources():
-        print(written.relative_to(_MODELS.parent))
+        sys.stdout.write(f"{written.relative_to(_MODELS.parent)}\n")

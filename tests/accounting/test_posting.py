@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -286,6 +287,18 @@ def test_an_out_of_date_plan_does_no_harm(sqlite_store: Engine, erp: Erp) -> Non
     assert outcomes(apply(withdrawal, sqlite_store, erp.poster, **RUN)) == {"a#1!reversal": "already"}
     assert outcomes(apply(change, sqlite_store, erp.poster, **RUN)) == {"a#1!reversal": "already", "a#2": "outdated"}
     assert booked(erp.app.state.site) == {"a": 4}
+
+
+def test_half_a_plan_is_refused(sqlite_store: Engine, erp: Erp, tmp_path: Path) -> None:
+    """A new revision beside the old one, or a reversal of nothing, would put the entry into the books twice over."""
+    post(sqlite_store, erp, {"a": "1"})
+    change = plan_for(sqlite_store, amounts({"a": "2"}))
+    second_half = replace(change, items=change.items[1:])
+    assert outcomes(apply(second_half, sqlite_store, erp.poster, **QUIET)) == {"a#2": "outdated"}
+    other = open_store(f"sqlite:///{tmp_path / 'other.sqlite'}")
+    assert outcomes(apply(change, other, erp.poster, **QUIET)) == {"a#1!reversal": "outdated"}
+    other.dispose()
+    assert booked(erp.app.state.site) == {"a": 1}
 
 
 @contextmanager

@@ -48,13 +48,16 @@ class Warehouse:
                 columns = ", ".join(f'"{c.name}" {_DUCKDB_TYPES[c.type]}' for c in contract.all_columns())
                 connection.execute(f"create schema if not exists {contract.schema}")
                 connection.execute(f'create table {contract.schema}."{contract.name}" ({columns})')
-        self.insert("ops.currency_exponents", ({"provider": p, "currency_code": c, "exponent": e} for p, c, e in exponents()))
+        self.insert(
+            "ops.currency_exponents", ({"provider": p, "currency_code": c, "exponent": e} for p, c, e in exponents())
+        )
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         return duckdb.connect(str(self.path))
 
     def insert(self, name: str, rows: Iterable[dict[str, Any]]) -> None:
-        """Add rows to ``<system>.<table>``; the columns that are ours are filled in, a column not given is null.
+        """Add rows to ``<system>.<table>``; the columns that are ours are filled in, a column not given is null, a
+        required amount zero.
 
         Raises:
             ValueError: a row names a column that the contract does not have, or leaves out a required one.
@@ -116,7 +119,9 @@ def _fill(contract: Table, row: dict[str, Any]) -> dict[str, Any]:
     known = {column.name for column in contract.all_columns()}
     if unknown := row.keys() - known:
         raise ValueError(f"{contract.schema}.{contract.name} has no columns {sorted(unknown)}")
-    filled = {name: _plain(row.get(name, ours.get(name))) for name in known}
+    # A required amount that a row does not name is zero: most lines have no tax.
+    zeros = {column.name: 0 for column in contract.all_columns() if column.required and column.type == "amount"}
+    filled = {name: _plain(row.get(name, ours.get(name, zeros.get(name)))) for name in known}
     if missing := [c.name for c in contract.all_columns() if c.required and filled[c.name] is None]:
         raise ValueError(f"{contract.schema}.{contract.name} requires {missing}")
     return filled

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from warehouse import Warehouse
 
 from retail_assets.money import exponent, to_minor
+from tests.dbt.warehouse import Warehouse
 
 AS_OF: Final = datetime(2026, 11, 5, 12, tzinfo=UTC)
 
@@ -54,7 +54,7 @@ class World:
     def order(
         self, key: str, lines: str, *, tax: str = "0", shipping: str = "0", fee: str = "0", discount: str = "0",
         status: str = "completed", method: str = "stripe", created: datetime, currency: str = "",
-        paid: bool = True, total: str | None = None, **more: Any,
+        paid: bool = True, total: str | None = None, tax_code: str = "", **more: Any,
     ) -> Decimal:  # fmt: skip
         """An order with one product line, one tax line in the store's own jurisdiction; returns its total."""
         store, order_id = key.split(":")
@@ -69,11 +69,12 @@ class World:
         self.add(
             "woocommerce.orders", store_id=store, id=int(order_id), status=status, currency=currency,
             date_created_gmt=created, date_paid_gmt=created + timedelta(minutes=1) if paid else None, total=gross,
-            total_tax=tax_, shipping_total=ship, discount_total=Decimal(discount), payment_method=method, **values,
+            total_tax=tax_, cart_tax=tax_, shipping_total=ship, discount_total=Decimal(discount),
+            payment_method=method, **values,
         )  # fmt: skip
         self.add(
-            "woocommerce.order_lines", store_id=store, order_id=int(order_id), id=self.number(), name="Mug", product_id=7,
-            quantity=1, subtotal=net + Decimal(discount), total=net, total_tax=tax_,
+            "woocommerce.order_lines", store_id=store, order_id=int(order_id), id=self.number(), name="Mug",
+            product_id=7, quantity=1, subtotal=net + Decimal(discount), total=net, total_tax=tax_,
         )  # fmt: skip
         if ship:
             self.add(
@@ -81,13 +82,18 @@ class World:
             )
         if fee_:
             self.add(
-                "woocommerce.order_fee_lines", store_id=store, order_id=int(order_id), id=self.number(), name="Tip", total=fee_
+                "woocommerce.order_fee_lines",
+                store_id=store,
+                order_id=int(order_id),
+                id=self.number(),
+                name="Tip",
+                total=fee_,
             )
         if tax_:
-            code = "-".join(part for part in (country, state, "TAX", "1") if part)
+            code = tax_code or "-".join(part for part in (country, state, "TAX", "1") if part)
             self.add(
                 "woocommerce.order_tax_lines", store_id=store, order_id=int(order_id), id=self.number(), rate_code=code,
-                rate_id=1, tax_total=tax_, shipping_tax_total=0,
+                rate_id=99 if tax_code else 1, tax_total=tax_, shipping_tax_total=0,
             )  # fmt: skip
         return gross
 
@@ -128,7 +134,9 @@ class World:
             amount=_minor(amount, presentment), amount_captured=_minor(captured or amount, presentment),
             amount_refunded=values.pop("amount_refunded", 0), balance_transaction=f"txn_{charge_id}", **values,
         )  # fmt: skip
-        return self.line(gateway, f"txn_{charge_id}", settled or captured or amount, "charge", source=charge_id, when=when, fee=fee)
+        return self.line(
+            gateway, f"txn_{charge_id}", settled or captured or amount, "charge", source=charge_id, when=when, fee=fee
+        )
 
     def line(
         self, gateway: str, line_id: str, amount: str, category: str, *, when: datetime, fee: str = "0",
@@ -156,7 +164,9 @@ class World:
         )  # fmt: skip
         return self.line(gateway, f"txn_{refund_id}", f"-{settled or amount}", "refund", source=refund_id, when=when)
 
-    def dispute(self, gateway: str, dispute_id: str, charge: str, amount: str, *, when: datetime, fee: str, status: str) -> str:
+    def dispute(
+        self, gateway: str, dispute_id: str, charge: str, amount: str, *, when: datetime, fee: str, status: str
+    ) -> str:
         """A dispute and the line that takes the money; returns the line's id."""
         self.add(
             "stripe.disputes", gateway_id=gateway, id=dispute_id, amount=_minor(amount, _CURRENCY[gateway]),
@@ -164,7 +174,14 @@ class World:
             evidence_due_by=_unix(when + timedelta(days=9)),
         )  # fmt: skip
         return self.line(
-            gateway, f"txn_{dispute_id}", f"-{amount}", "dispute", source=dispute_id, when=when, fee=fee, type_="adjustment"
+            gateway,
+            f"txn_{dispute_id}",
+            f"-{amount}",
+            "dispute",
+            source=dispute_id,
+            when=when,
+            fee=fee,
+            type_="adjustment",
         )
 
     def payout(
@@ -182,7 +199,8 @@ class World:
         self.add(
             "stripe.payouts", gateway_id=gateway, id=payout_id, amount=minor, currency=currency.lower(), status=status,
             created=_unix(when), arrival_date=_unix(at(arrival)), automatic=automatic, trace_id=trace,
-            balance_transaction=f"txn_{payout_id}", reconciliation_status="completed" if automatic else "not_applicable",
+            balance_transaction=f"txn_{payout_id}",
+            reconciliation_status="completed" if automatic else "not_applicable",
         )  # fmt: skip
         for line in lines if automatic else []:
             self.add("stripe.payout_transactions", gateway_id=gateway, payout_id=payout_id, balance_transaction_id=line)
@@ -205,8 +223,8 @@ class World:
         )  # fmt: skip
         for position, (amount, text) in enumerate(entries, 1):
             self.add(
-                "bank.entries", **common, entry_number=position, amount=Decimal(amount), booking_date=date.fromisoformat(day),
-                value_date=date.fromisoformat(day), remittance_text=text, file_name=f"{bank}_{sequence}.xml",
+                "bank.entries", **common, entry_number=position, amount=Decimal(amount),
+                booking_date=date.fromisoformat(day), value_date=date.fromisoformat(day), remittance_text=text, file_name=f"{bank}_{sequence}.xml",
             )  # fmt: skip
         return str(closing)
 
@@ -219,10 +237,15 @@ class World:
         for entity in configuration["entities"]:
             self.add(
                 "ops.entities", entity_code=entity["code"], entity_name=entity["name"], country_code=entity["country"],
-                base_currency_code=entity["base_currency"], time_zone=entity["time_zone"], erp_id=entity["erp"], **policy,
+                base_currency_code=entity["base_currency"], time_zone=entity["time_zone"], erp_id=entity["erp"],
+                **policy,
             )  # fmt: skip
             self.add(
-                "ops.erps", erp_id=entity["erp"], entity_code=entity["code"], erp_system="erpnext", company=entity["company"]
+                "ops.erps",
+                erp_id=entity["erp"],
+                entity_code=entity["code"],
+                erp_system="erpnext",
+                company=entity["company"],
             )
         for store in configuration["stores"]:
             self.add(
@@ -230,7 +253,9 @@ class World:
                 site_url=f"https://{store['id']}.example",
             )  # fmt: skip
             country, state = _RATES[store["id"]]
-            self.add("woocommerce.tax_rates", store_id=store["id"], id=1, country=country, state=state, name="Tax", rate=10)
+            self.add(
+                "woocommerce.tax_rates", store_id=store["id"], id=1, country=country, state=state, name="Tax", rate=10
+            )
         for gateway in configuration["gateways"]:
             self.add(
                 "ops.gateways", gateway_id=gateway["id"], gateway_system="stripe", entity_code=gateway["entity"],

@@ -145,8 +145,10 @@ select
     case when payment_key is null then rival_payment_keys end as rival_payment_keys,
     currency_code,
     payment_currency_code,
-    cast(case when is_payment_expected or payment_key is not null then total_amount else 0 end as decimal(18, 4))
-        as expected_amount,
+    case
+        when is_payment_expected or payment_key is not null then {{ round_money('total_amount', 'currency_digits') }}
+        else cast(0 as decimal(18, 4))
+    end as expected_amount,
     cast(captured_amount as decimal(18, 4)) as captured_amount,
     difference_amount,
     cast(store_refunded_amount as decimal(18, 4)) as store_refunded_amount,

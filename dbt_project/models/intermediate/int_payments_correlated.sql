@@ -31,8 +31,10 @@ compared as (
         orders.total_amount as order_total_amount,
         orders.is_paid_in_store or orders.is_trashed as is_paid_in_store,
         bounced.payment_id is not null as is_bounced,
-        payments.captured_amount - {{ round_money('orders.total_amount', 'payments.currency_digits') }}
-            as difference_amount,
+        cast(
+            payments.captured_amount - {{ round_money('orders.total_amount', 'payments.currency_digits') }}
+            as decimal(18, 4)
+        ) as difference_amount,
         {{ minor_units('payments.tolerance_minor_units', 'payments.currency_digits') }} as tolerance_amount
     from {{ ref('int_payments_prepared') }} as payments
     left join decided on payments.payment_key = decided.payment_key

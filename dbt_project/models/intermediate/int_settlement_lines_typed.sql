@@ -32,10 +32,14 @@ linked as (
         treatments.counterpart_role,
         refunds.gateway_refund_key,
         disputes.dispute_key,
+        -- The payment behind the line: that of the refund or dispute it names, or the one it names itself.
         typed.gateway_id || ':' || case
-            when treatments.footing_column = 'gross' then typed.source_id
-            when treatments.footing_column = 'refund' then refunds.payment_id
-            when treatments.footing_column = 'dispute' then disputes.payment_id
+            when treatments.footing_column in ('gross', 'refund', 'dispute')
+                then coalesce(
+                    refunds.payment_id,
+                    disputes.payment_id,
+                    case when treatments.footing_column = 'gross' then typed.source_id end
+                )
         end as payment_key,
         -- A payout's own line is no part of it; a payout that came back may be part of a later one.
         case

@@ -22,10 +22,9 @@ select
     settled_amount,
     -- What the customer still owes (positive) or is owed (negative), as the store sees it.
     case
+        when expected_amount = 0 then cast(0 as decimal(18, 4))
         when payment_currency_code is null or payment_currency_code = currency_code
-            then cast(
-                expected_amount - store_refunded_amount - captured_amount + refunded_amount as decimal(18, 4)
-            )
+            then cast(expected_amount - store_refunded_amount - captured_amount + refunded_amount as decimal(18, 4))
     end as open_amount,
     is_payment_expected,
     is_trashed,
