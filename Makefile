@@ -24,6 +24,7 @@ dev: $(VENV)/.installed ## Open the Dagster UI, with daemon, on the same state
 lint: $(VENV)/.installed-dev ## Run all linters and the type checker
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/pyright
 	$(BIN)/sqlfluff lint --config dbt_project/.sqlfluff dbt_project/models dbt_project/tests
 

@@ -22,7 +22,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-sandbox = typer.Typer(help="The simulated retailer: data with known truth, served like the real systems.", no_args_is_help=True)
+sandbox = typer.Typer(
+    help="The simulated retailer: data with known truth, served like the real systems.", no_args_is_help=True
+)
 exceptions = typer.Typer(help="What does not agree: typed, owned, aged.", no_args_is_help=True)
 quarantine = typer.Typer(help="Records that broke their contract.", no_args_is_help=True)
 config = typer.Typer(help="The configuration.", no_args_is_help=True)
@@ -35,18 +37,22 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts inste
 Entity = Annotated[str | None, typer.Option("--entity", "-e", help="Only this entity, for example US.")]
 
 Seed = Annotated[int | None, typer.Option(help="Seed: the same seed makes the same retailer; 7 if left out.")]
-Orders = Annotated[int | None, typer.Option(min=60, help="Orders over all stores; 450 if left out.")]
+Orders = Annotated[int | None, typer.Option(min=60, help="Orders over all stores; 300 if left out.")]
 Days = Annotated[int | None, typer.Option(min=28, help="Days of trading; 45 if left out.")]
 
 
 @app.callback()
 def main(
     as_of: Annotated[
-        str | None, typer.Option("--as-of", help="Take this for now, for example 2026-11-05T12:00:00Z (or RETAIL_AS_OF).")
+        str | None,
+        typer.Option("--as-of", help="Take this for now, for example 2026-11-05T12:00:00Z (or RETAIL_AS_OF)."),
     ] = None,
-    home: Annotated[Path | None, typer.Option("--home", help="Folder of all state (or RETAIL_HOME); default .retail/.")] = None,
+    home: Annotated[
+        Path | None, typer.Option("--home", help="Folder of all state (or RETAIL_HOME); default .retail/.")
+    ] = None,
     configuration: Annotated[
-        Path | None, typer.Option("--config", help="The configuration file (or RETAIL_CONFIG); default data/retail.yaml.")
+        Path | None,
+        typer.Option("--config", help="The configuration file (or RETAIL_CONFIG); default data/retail.yaml."),
     ] = None,
 ) -> None:
     for name, value in (("RETAIL_AS_OF", as_of), ("RETAIL_HOME", home), ("RETAIL_CONFIG", configuration)):
@@ -56,7 +62,9 @@ def main(
 
 @app.command()
 def run(
-    load: Annotated[bool, typer.Option("--load/--no-load", help="Load the sources first, or rebuild from raw only.")] = True,
+    load: Annotated[
+        bool, typer.Option("--load/--no-load", help="Load the sources first, or rebuild from raw only.")
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Run the whole chain once: load, build, check, post."""
@@ -116,7 +124,9 @@ def post(entity: Entity = None, as_json: Json = False) -> None:
 
 @app.command()
 def trace(
-    identifier: Annotated[str, typer.Argument(help="Order number or key, payment, payout, bank reference or ERP document.")],
+    identifier: Annotated[
+        str, typer.Argument(help="Order number or key, payment, payout, bank reference or ERP document.")
+    ],
     as_json: Json = False,
 ) -> None:
     """Follow one order, payment, payout, bank line or ERP document through the whole chain, down to the raw record."""
@@ -135,7 +145,9 @@ def trace(
 
 @app.command()
 def verify(
-    erp: Annotated[bool, typer.Option("--erp/--no-erp", help="Also read every posted document back from the ERP.")] = True,
+    erp: Annotated[
+        bool, typer.Option("--erp/--no-erp", help="Also read every posted document back from the ERP.")
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Check the evidence chain, and that every posted document is at the ERP as it was meant."""
@@ -148,7 +160,9 @@ def verify(
         for problem in problems:
             _console().print(f"[red]✗[/red] {problem}", highlight=False, markup=True)
         counted = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in checked.items())
-        _console().print(f"{'[red]' if problems else '[green]'}{len(problems)} problems[/] in {counted}", highlight=False)
+        _console().print(
+            f"{'[red]' if problems else '[green]'}{len(problems)} problems[/] in {counted}", highlight=False
+        )
     raise typer.Exit(1 if problems else 0)
 
 
@@ -187,7 +201,9 @@ def dev(
 
 @exceptions.command("list")
 def exceptions_list(
-    exception_type: Annotated[str | None, typer.Option("--type", help="Only this type, for example order_missing.")] = None,
+    exception_type: Annotated[
+        str | None, typer.Option("--type", help="Only this type, for example order_missing.")
+    ] = None,
     entity: Entity = None,
     as_json: Json = False,
 ) -> None:
@@ -201,7 +217,9 @@ def exceptions_list(
 
 
 @exceptions.command("show")
-def exceptions_show(identifier: Annotated[str, typer.Argument(help="exception_id, as listed.")], as_json: Json = False) -> None:
+def exceptions_show(
+    identifier: Annotated[str, typer.Argument(help="exception_id, as listed.")], as_json: Json = False
+) -> None:
     """Show one exception with its evidence and what to do."""
     from retail_assets.commands.worklists import exception_rows, print_exception
 
@@ -363,7 +381,9 @@ def _settings() -> Settings:
 
 def _existing_warehouse(settings: Settings) -> None:
     if not settings.warehouse_path.is_file():
-        _fail(f"there is no warehouse at {settings.warehouse_path} yet: start with `retail run`, or `make demo`", code=1)
+        _fail(
+            f"there is no warehouse at {settings.warehouse_path} yet: start with `retail run`, or `make demo`", code=1
+        )
 
 
 def _entities(settings: Settings, entity: str | None) -> list[str]:

@@ -76,7 +76,9 @@ class Table:
 
     def all_columns(self) -> tuple[Column, ...]:
         """The declared columns plus ours, in the order of the raw table."""
-        instance = (Column(self.instance_column, "text", "Which configured instance the record came from.", required=True),)
+        instance = (
+            Column(self.instance_column, "text", "Which configured instance the record came from.", required=True),
+        )
         if self.system == "ops":
             return self.columns
         if self.parent is not None:

@@ -132,7 +132,9 @@ class HttpClient:
             headers=dict(headers) if headers else None,
         )
         if response.is_redirect:
-            raise ForeignHostError(f"{where} redirects to {response.headers['Location'].split('?', 1)[0]}: put the final address into base_url")
+            raise ForeignHostError(
+                f"{where} redirects to {response.headers['Location'].split('?', 1)[0]}: put the final address into base_url"
+            )
         if response.status_code >= HTTPStatus.BAD_REQUEST:
             raise HttpStatusError(response.status_code, where, response.content, response.headers)
         return response
@@ -145,7 +147,9 @@ class HttpClient:
                 return self._session.request(method, url, timeout=self._timeout, allow_redirects=False, **arguments)
             except (ChunkedEncodingError, ContentDecodingError) as error:
                 if attempt == attempts:
-                    raise HttpUnavailableError(f"{where}: the answer broke off {attempts} times: {_cause(error)}") from None
+                    raise HttpUnavailableError(
+                        f"{where}: the answer broke off {attempts} times: {_cause(error)}"
+                    ) from None
             except requests.RequestException as error:
                 # Without its cause: that one's text repeats the address with its query, and so the keys in it.
                 raise HttpUnavailableError(f"no answer from {where}: {_cause(error)}") from None
@@ -161,7 +165,9 @@ class HttpClient:
 
     def _require_own_host(self, url: str) -> None:
         if _origin(url) != self._origin:
-            raise ForeignHostError(f"{url.split('?', 1)[0]} is not on {self._origin}, the host of the configured base_url")
+            raise ForeignHostError(
+                f"{url.split('?', 1)[0]} is not on {self._origin}, the host of the configured base_url"
+            )
 
 
 def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -184,7 +184,9 @@ class Policy(_Model):
     revenue_recognition: Literal["capture"] = Field("capture", description="Event that makes a sale revenue.")
     tolerance_minor_units: int = Field(1, ge=0, le=100, description="Largest rounding difference a match may have.")
     settlement_grace_days: int = Field(2, ge=0, le=60, description="Days a record may wait for its other side.")
-    bank_grace_days: int = Field(3, ge=0, le=60, description="Days after its arrival date until a payout must be on the bank.")
+    bank_grace_days: int = Field(
+        3, ge=0, le=60, description="Days after its arrival date until a payout must be on the bank."
+    )
 
 
 class Policies(_Model):
@@ -203,7 +205,9 @@ class Warehouse(_Model):
 class Operations(_Model):
     """The operations store."""
 
-    url: Secret | None = Field(None, description="SQLAlchemy URL of a Postgres database; SQLite under RETAIL_HOME if left out.")
+    url: Secret | None = Field(
+        None, description="SQLAlchemy URL of a Postgres database; SQLite under RETAIL_HOME if left out."
+    )
 
 
 class Configuration(_Model):
@@ -420,7 +424,8 @@ def _literal_secrets(document: Mapping[str, Any]) -> Iterable[str]:
 def _fill(value: Any, environment: Mapping[str, str], path: str, problems: list[str]) -> Any:
     if isinstance(value, dict):
         return {
-            key: _fill(item, environment, f"{path}.{key}" if path else str(key), problems) for key, item in value.items()
+            key: _fill(item, environment, f"{path}.{key}" if path else str(key), problems)
+            for key, item in value.items()
         }
     if isinstance(value, list):
         return [_fill(item, environment, f"{path}[{index}]", problems) for index, item in enumerate(value)]
@@ -482,7 +487,9 @@ def _by_key(items: Iterable[Any], field: str, key: str) -> Any:
 
 def _duplicates(configuration: Configuration) -> Iterable[str]:
     instances = [
-        item.id for group in (configuration.stores, configuration.gateways, configuration.banks, configuration.erps) for item in group
+        item.id
+        for group in (configuration.stores, configuration.gateways, configuration.banks, configuration.erps)
+        for item in group
     ]
     for name, ids in (("entities", [entity.code for entity in configuration.entities]), ("sources", instances)):
         for key, count in Counter(ids).items():
@@ -511,7 +518,11 @@ def _dangling(configuration: Configuration) -> Iterable[str]:
     for index, entity in enumerate(configuration.entities):
         if entity.erp not in erps:
             yield unknown(f"entities[{index}].erp", entity.erp, erps)
-    for section, items in (("stores", configuration.stores), ("gateways", configuration.gateways), ("banks", configuration.banks)):
+    for section, items in (
+        ("stores", configuration.stores),
+        ("gateways", configuration.gateways),
+        ("banks", configuration.banks),
+    ):
         for index, item in enumerate(items):
             if item.entity not in entities:
                 yield unknown(f"{section}[{index}].entity", item.entity, entities)

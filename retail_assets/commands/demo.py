@@ -46,7 +46,8 @@ def demonstrate(
     summarise(settings, console, result)
     agrees = print_score(settings, console)
     console.print(
-        "Open the UI with [bold]make dev[/bold]; look further with [bold].venv/bin/retail --help[/bold].", highlight=False
+        "Open the UI with [bold]make dev[/bold]; look further with [bold].venv/bin/retail --help[/bold].",
+        highlight=False,
     )
     return result.ok and agrees
 
@@ -67,7 +68,9 @@ def generate_world(
     wanted = {name: value for name, value in given.items() if value is not None}
     existing = read_world(settings.home)
     if existing is not None:
-        differing = {name: getattr(existing, name) for name, value in wanted.items() if getattr(existing, name) != value}
+        differing = {
+            name: getattr(existing, name) for name, value in wanted.items() if getattr(existing, name) != value
+        }
         if differing:
             raise AnotherWorldError(
                 f"{settings.home} already holds a simulated retailer with {differing}: delete that folder, or choose "

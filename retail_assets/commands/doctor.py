@@ -41,12 +41,18 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """Examine the configuration, the stores and every connection; one that fails does not stop the others."""
     configuration = settings.configuration
     yield Finding("configuration", True, f"{settings.config_path} is valid")
-    yield _examined("RETAIL_HOME", lambda: _home(settings), "Give this user the right to write there, or set RETAIL_HOME.")
+    yield _examined(
+        "RETAIL_HOME", lambda: _home(settings), "Give this user the right to write there, or set RETAIL_HOME."
+    )
     yield _examined("operations store", lambda: _operations(settings), "See operations.url in retail.yaml.")
     yield _sqlite_version(settings)
-    yield _examined("warehouse", lambda: _warehouse(settings), "End the process that holds it, or wait for its run to end.")
+    yield _examined(
+        "warehouse", lambda: _warehouse(settings), "End the process that holds it, or wait for its run to end."
+    )
     for store in configuration.stores:
-        yield _examined(f"store {store.id}", lambda store=store: _store(store), f"Check base_url and keys of store {store.id}.")
+        yield _examined(
+            f"store {store.id}", lambda store=store: _store(store), f"Check base_url and keys of store {store.id}."
+        )
     for gateway in configuration.gateways:
         yield _examined(
             f"gateway {gateway.id}",

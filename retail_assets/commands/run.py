@@ -93,7 +93,9 @@ def _post(
     for event in done.get_asset_materialization_events():
         metadata = event.materialization.metadata
         result.posted[entity] = {
-            name: metadata[name].value for name in ("posted", "unchanged", "reversed", "held", "failed") if name in metadata
+            name: metadata[name].value
+            for name in ("posted", "unchanged", "reversed", "held", "failed")
+            if name in metadata
         }
 
 

@@ -69,7 +69,9 @@ def print_score(settings: Settings, console: Console) -> bool:
     found = score(settings.home)
     if found.ok:
         parts = ", ".join(f"{part.right} {name}" for name, part in found.parts().items() if part.expected)
-        console.print(f"[green]✓[/green] Agrees with the ground truth, no miss and no false match: {parts}.", highlight=False)
+        console.print(
+            f"[green]✓[/green] Agrees with the ground truth, no miss and no false match: {parts}.", highlight=False
+        )
     else:
         console.print("[red]✗ Differs from the ground truth:[/red]")
         console.print(found.table())
@@ -235,7 +237,9 @@ def _print_outcome(console: Console, result: "ChainResult") -> None:
     new = sum(posted.get("posted", 0) for posted in result.posted.values())
     if not result.failures and not result.held:
         console.print(
-            f"{new} journals posted." if new else "Nothing new to post: the ERP already holds everything that is ready.",
+            f"{new} journals posted."
+            if new
+            else "Nothing new to post: the ERP already holds everything that is ready.",
             highlight=False,
         )
 

@@ -74,7 +74,9 @@ def quarantine_rows(settings: Settings, *, open_only: bool) -> list[dict[str, An
 
 def print_quarantine(console: Console, found: list[dict[str, Any]]) -> None:
     """One line each: where it came from, which field, what is wrong."""
-    table = Table("id", "source", "record", "field", "value", "what is wrong", "origin", title=f"{len(found)} in quarantine")
+    table = Table(
+        "id", "source", "record", "field", "value", "what is wrong", "origin", title=f"{len(found)} in quarantine"
+    )
     for row in found:
         table.add_row(
             row["quarantine_id"][:12],

@@ -49,7 +49,7 @@ class Parameters:
     """What decides a world, down to the last byte."""
 
     seed: int = 7
-    orders: int = 450
+    orders: int = 300
     days: int = 45
     as_of: datetime = DEFAULT_AS_OF
 
@@ -84,7 +84,7 @@ def generate(
     home: Path,
     *,
     seed: int = 7,
-    orders: int = 450,
+    orders: int = 300,
     days: int = 45,
     as_of: datetime = DEFAULT_AS_OF,
     progress: Progress | None = None,

@@ -74,9 +74,7 @@ class Intake:
                 now=self.now,
             )
         if batch.loaded_keys:
-            quarantine.supersede(
-                self.operations, self.system, self.instance, table_name, batch.loaded_keys, self.now
-            )
+            quarantine.supersede(self.operations, self.system, self.instance, table_name, batch.loaded_keys, self.now)
         for table, rows in batch.tables.items():
             if rows.num_rows:
                 yield merge_item(table, rows)

@@ -130,9 +130,7 @@ def from_rows(
     return _finish(table, columns, instance, loaded_at, payloads)
 
 
-def _parse(
-    table: Table, records: list[bytes], given: list[Mapping[str, Any]], origin: str, parsed: _Parsed
-) -> None:
+def _parse(table: Table, records: list[bytes], given: list[Mapping[str, Any]], origin: str, parsed: _Parsed) -> None:
     """Parse what fits in one go; on an error halve until the records at fault are alone."""
     if not records:
         return
@@ -322,9 +320,7 @@ def _finish_child(
         else pa.nulls(gone, ARROW_TYPES[column.type])
         for column in child.columns
     }
-    joined: dict[str, pa.Array] = {
-        name: pa.concat_arrays([array, tombstones[name]]) for name, array in columns.items()
-    }
+    joined: dict[str, pa.Array] = {name: pa.concat_arrays([array, tombstones[name]]) for name, array in columns.items()}
     joined |= _common(child, count + gone, instance, loaded_at)
     joined["_deleted"] = pa.concat_arrays([pa.nulls(count, pa.bool_()), pa.array([True] * gone, pa.bool_())])
     schema = table_schema(child)

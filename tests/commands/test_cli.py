@@ -31,7 +31,9 @@ def test_every_command_explains_itself(cli: CliRunner, command: list[str]) -> No
     assert "Usage" in shown.output
 
 
-@pytest.mark.parametrize("command", [["summary"], ["plan"], ["trace", "1"], ["exceptions", "list"], ["sandbox", "score"]])
+@pytest.mark.parametrize(
+    "command", [["summary"], ["plan"], ["trace", "1"], ["exceptions", "list"], ["sandbox", "score"]]
+)
 def test_without_a_warehouse_it_says_what_to_run(cli: CliRunner, command: list[str]) -> None:
     """A stack trace about a missing file tells a controller nothing."""
     shown = cli.invoke(app, command)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-
 import pytest
 
 from retail_assets.commands.doctor import Finding, examine

@@ -130,7 +130,12 @@ def test_any_identifier_leads_to_the_whole_chain(shop: Retailer, first_run: Chai
 
 def test_the_trace_ends_at_the_bytes_the_source_sent(shop: Retailer, first_run: ChainResult) -> None:
     """Drill-back must end at the original record, whose hash anybody can recompute."""
-    for table in ("raw_woocommerce.orders", "raw_stripe.balance_transactions", "raw_stripe.payouts", "raw_bank.entries"):
+    for table in (
+        "raw_woocommerce.orders",
+        "raw_stripe.balance_transactions",
+        "raw_stripe.payouts",
+        "raw_bank.entries",
+    ):
         for row in shop.rows(f"select _payload, _payload_sha256 from {table}"):
             assert hashlib.sha256(row["_payload"].encode()).hexdigest() == row["_payload_sha256"], table
     undocumented = shop.rows(
@@ -198,7 +203,9 @@ def test_failures_stay_small(tmp_path_factory: pytest.TempPathFactory) -> None:
         assert set(result.failures) == {"load_linden_de"}
         assert "/linden_de/" in result.failures["load_linden_de"]
         assert not result.failed_checks, shop.printed
-        refused = {row["record_key"]: row for row in shop.rows("select * from raw_ops.quarantine where status = 'open'")}
+        refused = {
+            row["record_key"]: row for row in shop.rows("select * from raw_ops.quarantine where status = 'open'")
+        }
         assert refused[str(order_id)]["field"] == "total"
         assert refused[str(order_id)]["value"] == "12,50"
         assert "not well-formed" in refused[broken_file.name]["reason"]

@@ -299,7 +299,8 @@ def test_every_payout_foots_to_the_cent(built: Warehouse) -> None:
     """A residual that is hidden in another column, or a payout matched to another payout's bank line."""
     found = built.query(
         "select settlement_key, settlement_status, gross_amount, fee_amount, refund_amount, dispute_amount, "
-        "reserve_amount, other_amount, residual_amount, net_amount, bank_difference_amount from marts.rec_settlements order by 1"
+        "reserve_amount, other_amount, residual_amount, net_amount, bank_difference_amount "
+        "from marts.rec_settlements order by 1"
     )
     assert _text(found) == PAYOUTS
 

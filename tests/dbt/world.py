@@ -224,7 +224,8 @@ class World:
         for position, (amount, text) in enumerate(entries, 1):
             self.add(
                 "bank.entries", **common, entry_number=position, amount=Decimal(amount),
-                booking_date=date.fromisoformat(day), value_date=date.fromisoformat(day), remittance_text=text, file_name=f"{bank}_{sequence}.xml",
+                booking_date=date.fromisoformat(day), value_date=date.fromisoformat(day), remittance_text=text,
+                file_name=f"{bank}_{sequence}.xml",
             )  # fmt: skip
         return str(closing)
 

@@ -55,8 +55,8 @@ def test_orders_and_cases_are_as_many_as_asked_for(world: State) -> None:
     parameters = read_world(world.home)
     assert parameters is not None
     orders = {store_id: len(world.rows(store_id, "orders")) for store_id in STORES}
-    assert sum(orders.values()) == parameters.orders == 450
-    assert orders == share_orders(450)
+    assert sum(orders.values()) == parameters.orders == 300
+    assert orders == share_orders(300)
     planted = Counter(case["case"] for case in world.truth["cases"])
     assert planted == {case.value: 2 for case in Case if case is not Case.NONE}
 

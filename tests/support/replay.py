@@ -43,7 +43,9 @@ def replay_app(*, has_refund_collection: bool = True) -> Starlette:
 
     async def variations(request: Request) -> Response:
         parent = request.path_params["product_id"]
-        return _page(request, [record for record in _records("variations") if json.loads(record)["parent_id"] == parent])
+        return _page(
+            request, [record for record in _records("variations") if json.loads(record)["parent_id"] == parent]
+        )
 
     return Starlette(
         routes=[

@@ -1,4 +1,4 @@
-{#- Fails for each gateway account and currency whose bridge leaves another amount held than the gateway says it holds. -#}
+{#- Fails for each gateway account and currency of which the bridge leaves another amount held than the gateway. -#}
 {% test held_is_gateway_balance(model, clearing) %}
 
 with held as (

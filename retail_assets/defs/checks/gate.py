@@ -29,7 +29,9 @@ class GateState:
 def gate_check_keys(entity_code: str) -> list[dg.AssetCheckKey]:
     """The checks that gate an entity."""
     return [
-        dg.AssetCheckKey(dg.AssetKey(keys.mart_asset_path(invariant.mart)), keys.gate_check_name(invariant.name, entity_code))
+        dg.AssetCheckKey(
+            dg.AssetKey(keys.mart_asset_path(invariant.mart)), keys.gate_check_name(invariant.name, entity_code)
+        )
         for invariant in INVARIANTS
     ]
 
@@ -100,7 +102,8 @@ def _evaluate(connection: duckdb.DuckDBPyConnection, invariant: Invariant, entit
     parameters = {"entity": entity}
     counted = connection.execute(invariant.counted, parameters).fetchall()[0][0]
     offenders = connection.execute(
-        f"select * from ({invariant.offenders}) order by offending_key", parameters  # noqa: S608
+        f"select * from ({invariant.offenders}) order by offending_key",
+        parameters,
     ).fetchall()
     first = [f"{key} ({difference})" for key, difference in offenders[:_SHOWN_OFFENDERS]]
     return dg.AssetCheckResult(
@@ -109,7 +112,9 @@ def _evaluate(connection: duckdb.DuckDBPyConnection, invariant: Invariant, entit
         passed=not offenders,
         severity=dg.AssetCheckSeverity.ERROR,
         description=(
-            f"{counted} checked, all hold." if not offenders else f"{len(offenders)} of {counted} break it: {', '.join(first)}"
+            f"{counted} checked, all hold."
+            if not offenders
+            else f"{len(offenders)} of {counted} break it: {', '.join(first)}"
         ),
         metadata={
             "checked": counted,
@@ -119,4 +124,3 @@ def _evaluate(connection: duckdb.DuckDBPyConnection, invariant: Invariant, entit
             "entity": entity,
         },
     )
-

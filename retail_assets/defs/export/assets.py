@@ -105,7 +105,9 @@ def _journals(settings: Settings, entity: Entity) -> dg.AssetsDefinition:
 
 def _metadata(plan: Plan, result: PostingResult, poster: Poster, batch_id: str) -> dict[str, Any]:
     documents = [item for item in result.items if item.outcome in ("posted", "adopted") and item.document]
-    lines = [f"- [{item.document}]({poster.document_url(item.document or '')}) {item.posting_key}" for item in documents]
+    lines = [
+        f"- [{item.document}]({poster.document_url(item.document or '')}) {item.posting_key}" for item in documents
+    ]
     held = [f"- {item.entry_id}: {item.reason}" for item in plan.held]
     problems = [f"- {item.posting_key}: {item.outcome}: {item.message}" for item in result.problems]
     return {

@@ -35,11 +35,17 @@ def source_instances(settings: Settings) -> Iterator[SourceInstance]:
     configuration = settings.configuration
     for store in configuration.stores:
         yield SourceInstance(
-            "woocommerce", store.id, f"store {store.name}", lambda intake, store=store: woocommerce_source(store, intake)
+            "woocommerce",
+            store.id,
+            f"store {store.name}",
+            lambda intake, store=store: woocommerce_source(store, intake),
         )
     for gateway in configuration.gateways:
         yield SourceInstance(
-            "stripe", gateway.id, f"Stripe account {gateway.id}", lambda intake, gateway=gateway: stripe_source(gateway, intake)
+            "stripe",
+            gateway.id,
+            f"Stripe account {gateway.id}",
+            lambda intake, gateway=gateway: stripe_source(gateway, intake),
         )
     for bank in configuration.banks:
         folder = settings.inbox_path(bank)

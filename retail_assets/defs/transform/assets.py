@@ -1,12 +1,15 @@
 """dbt models as assets, with dbt's data tests as asset checks."""
 
+import importlib.metadata
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import dagster as dg
 import duckdb
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
+from packaging.version import Version
 
 from retail_assets import keys
 from retail_assets.contracts import table
@@ -25,9 +28,7 @@ class ModelTranslator(DagsterDbtTranslator):
         super().__init__(DagsterDbtTranslatorSettings(enable_source_tests_as_checks=False))
         self._instances = instances
 
-    def get_asset_spec(
-        self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
-    ) -> dg.AssetSpec:
+    def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
         """The spec of one model, seed or source table."""
         spec = super().get_asset_spec(manifest, unique_id, project)
         properties = self.get_resource_props(manifest, unique_id)
@@ -60,6 +61,21 @@ class ModelTranslator(DagsterDbtTranslator):
                 yield dg.AssetKey(keys.raw_asset_path(system, instance.instance, contract.resource))
 
 
+class DbtCommand(DbtCliResource):
+    """dbt's command line without two seconds of start-up that serve features not used here.
+
+    dagster-dbt asks ``dbt --version`` in a process of its own, and opens an adapter to fetch row counts and columns; that
+    adapter would keep the warehouse open in this process. Both are private there, so the version is pinned exactly.
+    """
+
+    @cached_property
+    def _cli_version(self) -> Version:
+        return Version(importlib.metadata.version("dbt-core"))
+
+    def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return None
+
+
 OPS_ASSET = keys.raw_asset_path("ops", "operations", "records")
 
 
@@ -68,7 +84,9 @@ def transform_definitions(settings: Settings) -> dg.Definitions:
     instances = list(source_instances(settings))
     manifest = manifest_path(settings)
     project = DbtProject(
-        project_dir=settings.dbt_project_path, target_path=settings.dbt_target_path, profiles_dir=settings.dbt_project_path
+        project_dir=settings.dbt_project_path,
+        target_path=settings.dbt_target_path,
+        profiles_dir=settings.dbt_project_path,
     )
 
     @dg.asset(
@@ -84,9 +102,7 @@ def transform_definitions(settings: Settings) -> dg.Definitions:
         create_raw_tables(settings.warehouse_path)
         operations = open_store(settings.operations_url)
         try:
-            pipeline = pipeline_for(
-                "ops", "operations", warehouse=settings.warehouse_path, state=settings.dlt_path
-            )
+            pipeline = pipeline_for("ops", "operations", warehouse=settings.warehouse_path, state=settings.dlt_path)
             load(ops_source(settings, operations), pipeline)
         finally:
             operations.dispose()
@@ -102,11 +118,13 @@ def transform_definitions(settings: Settings) -> dg.Definitions:
         dagster_dbt_translator=ModelTranslator(instances),
         pool=keys.WAREHOUSE_POOL,
     )
-    def dbt_models(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
+    def dbt_models(context: dg.AssetExecutionContext, dbt: DbtCommand) -> Iterator[Any]:
         # Unit tests check the rules, not the data: they run in the test suite.
         arguments = ["build", "--exclude-resource-type", "unit_test"]
         # The counts need the warehouse, which is dbt's until it is done; so its events are kept until then.
-        invocation = dbt.cli(arguments, context=context, target_path=settings.dbt_target_path / "run", raise_on_error=False)
+        invocation = dbt.cli(
+            arguments, context=context, target_path=settings.dbt_target_path / "run", raise_on_error=False
+        )
         events = list(invocation.stream())
         rows = _row_counts(settings)
         for event in events:
@@ -118,7 +136,7 @@ def transform_definitions(settings: Settings) -> dg.Definitions:
     return dg.Definitions(
         assets=[operations_records, dbt_models],
         resources={
-            "dbt": DbtCliResource(
+            "dbt": DbtCommand(
                 project_dir=project,
                 profiles_dir=str(settings.dbt_project_path),
                 dbt_executable=dbt_executable(),

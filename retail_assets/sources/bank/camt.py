@@ -73,7 +73,12 @@ def read_statements(content: bytes) -> Iterator[Statement | StatementError]:
         # Entities and DTDs have no place in a statement; resolving them would let a file read others.
         # A comment inside an element would split its text, and only the part before it would be read.
         parser = etree.XMLParser(
-            resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True
+            resolve_entities=False,
+            no_network=True,
+            load_dtd=False,
+            huge_tree=False,
+            remove_comments=True,
+            remove_pis=True,
         )
         tree = etree.parse(BytesIO(content), parser)
     except etree.XMLSyntaxError as error:
@@ -162,7 +167,8 @@ def _entry(element: etree._Element) -> Entry | None:
         bank_reference=_text(element, "AcctSvcrRef") or _text(element, details + "Refs/AcctSvcrRef"),
         end_to_end_id=_text(element, details + "Refs/EndToEndId"),
         remittance_text=" ".join(_texts(element, details + "RmtInf/Ustrd") or _texts(element, "AddtlNtryInf")) or None,
-        counterparty=_text(element, f"{details}RltdPties/{side}/Pty/Nm") or _text(element, f"{details}RltdPties/{side}/Nm"),
+        counterparty=_text(element, f"{details}RltdPties/{side}/Pty/Nm")
+        or _text(element, f"{details}RltdPties/{side}/Nm"),
         xml=etree.tostring(element, with_tail=False),
     )
 

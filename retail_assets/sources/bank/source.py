@@ -33,9 +33,7 @@ def bank_source(bank: Bank, folder: Path, intake: Intake) -> Sequence[DltResourc
     def statements() -> Iterator[Any]:
         yield from _statements(bank, folder, intake)
 
-    return (
-        dlt.resource(statements, name="statements", schema_contract=SCHEMA_CONTRACT, write_disposition="merge"),
-    )
+    return (dlt.resource(statements, name="statements", schema_contract=SCHEMA_CONTRACT, write_disposition="merge"),)
 
 
 def _statements(bank: Bank, folder: Path, intake: Intake) -> Iterator[Any]:

@@ -116,9 +116,7 @@ def _pages(client: HttpClient, contract: Table, doctype: str, cursor: str | None
             heads = [_HEAD.decode(record) for record in page]
         except msgspec.MsgspecError as error:
             raise UnexpectedAnswerError(f"{doctype} did not answer with an ERPNext list: {error}") from error
-        fresh = [
-            record for record, head in zip(page, heads, strict=True) if (head.name, head.modified) not in seen
-        ]
+        fresh = [record for record, head in zip(page, heads, strict=True) if (head.name, head.modified) not in seen]
         seen.update((head.name, head.modified) for head in heads)
         if fresh:
             yield fresh

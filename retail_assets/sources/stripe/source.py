@@ -156,8 +156,7 @@ def _payouts(client: StripeClient, intake: Intake) -> Iterator[Any]:
             if payout.id in listed or not payout.automatic or payout.reconciliation_status != "completed":
                 continue
             members = [
-                {"payout_id": payout.id, "balance_transaction_id": member}
-                for member in _members(client, payout)
+                {"payout_id": payout.id, "balance_transaction_id": member} for member in _members(client, payout)
             ]
             if members:
                 yield merge_item(lines, from_rows(lines, members, instance=intake.instance, loaded_at=intake.now))

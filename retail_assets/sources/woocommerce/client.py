@@ -58,47 +58,83 @@ class Walk:
     seen: set[int | bytes] = field(default_factory=set)
 
     def pages(self) -> Iterator[Page]:
-        """Walk until one pass saw as many records as the store said there are, all the way through.
+        """Walk until one pass saw every record that was there when it began.
 
-        Paging by offset loses a record at a page seam when an earlier one leaves the list meanwhile. Walking again finds
-        it; records seen before are left out. After three passes the walk ends with ``complete`` still false.
+        Paging by offset loses a record at a page seam when an earlier one leaves the list meanwhile. So before a pass the
+        last page is read for how many records there are and for the highest id; records that are added later have
+        higher ids and do not count. A pass that saw fewer is walked again, at most three times; records seen before are left
+        out. After that the walk ends with ``complete`` still false.
         """
         for _ in range(_WALKS):
-            totals: list[int] = []
-            in_this_pass: set[int | bytes] = set()
-            for number, response, records in self._responses():
-                identities = [_identity(record) for record in records]
-                in_this_pass.update(identities)
-                # Beyond the last page WooCommerce answers 0 for both totals.
-                if records:
-                    totals.append(int(response.headers.get("X-WP-Total", len(in_this_pass))))
-                fresh = [
-                    record
-                    for record, identity in zip(records, identities, strict=True)
-                    if identity not in self.seen and identity not in self.elsewhere
-                ]
-                self.seen.update(identities)
-                if fresh:
-                    yield Page(fresh, f"GET {self.path} page {number}")
-            # What earlier passes saw must not make up for what this one lost.
-            if not totals or (min(totals) == max(totals) and len(in_this_pass) >= totals[-1]):
+            first = self._page(1)
+            if not first.has_next:
+                yield from self._fresh(first)
+                self.complete = True
+                return
+            boundary = self._page(first.pages) if first.pages else None
+            seen_in_this_pass: set[int | bytes] = set()
+            for page in self._all_pages():
+                seen_in_this_pass.update(page.identities)
+                yield from self._fresh(page)
+            if boundary is None or boundary.bounds(seen_in_this_pass):
                 self.complete = True
                 return
 
-    def _responses(self) -> Iterator[tuple[int, Response, list[bytes]]]:
+    def _all_pages(self) -> Iterator["_Response"]:
         number = 1
-        while True:
-            response = self.client.get(
-                self.path, {**self.params, "orderby": "id", "order": "asc", "per_page": _PAGE_SIZE, "page": number}
-            )
-            if self.started_at is None:
-                self.started_at = _server_time(response)
-            records = _records_of(response)
-            yield number, response, records
-            pages = response.headers.get("X-WP-TotalPages")
-            if len(records) < _PAGE_SIZE if pages is None else number >= int(pages):
-                return
+        while (page := self._page(number)).has_next:
+            yield page
             number += 1
+        yield page
+
+    def _page(self, number: int) -> "_Response":
+        response = self.client.get(
+            self.path, {**self.params, "orderby": "id", "order": "asc", "per_page": _PAGE_SIZE, "page": number}
+        )
+        if self.started_at is None:
+            self.started_at = _server_time(response)
+        records = _records_of(response)
+        return _Response(
+            number,
+            records,
+            [_identity(record) for record in records],
+            total=int(response.headers.get("X-WP-Total", 0)),
+            pages=int(response.headers.get("X-WP-TotalPages", 0)),
+        )
+
+    def _fresh(self, page: "_Response") -> Iterator[Page]:
+        fresh = [
+            record
+            for record, identity in zip(page.records, page.identities, strict=True)
+            if identity not in self.seen and identity not in self.elsewhere
+        ]
+        self.seen.update(page.identities)
+        if fresh:
+            yield Page(fresh, f"GET {self.path} page {page.number}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Response:
+    """One page as answered. A store whose proxy strips the totals says 0 pages, and cannot be checked against them."""
+
+    number: int
+    records: list[bytes]
+    identities: list[int | bytes]
+    total: int
+    pages: int
+
+    @property
+    def has_next(self) -> bool:
+        return self.number < self.pages if self.pages else len(self.records) == _PAGE_SIZE
+
+    def bounds(self, seen: set[int | bytes]) -> bool:
+        """For the last page before a pass: whether the pass saw all that was there, up to this page's highest id.
+
+        A record whose id cannot be read counts as one of them.
+        """
+        highest = max((identity for identity in self.identities if isinstance(identity, int)), default=0)
+        there = sum(not isinstance(identity, int) or identity <= highest for identity in seen)
+        return bool(self.records) and there >= self.total
 
 
 class StoreClient:

@@ -157,9 +157,7 @@ def _pages_below(walk: Walk) -> Iterator[Page]:
         walk.complete = True
 
 
-def _all(
-    client: StoreClient, intake: Intake, name: str, path: str, filters: Mapping[str, Any]
-) -> Iterator[Any]:
+def _all(client: StoreClient, intake: Intake, name: str, path: str, filters: Mapping[str, Any]) -> Iterator[Any]:
     intake.counts_of(name)
     walk = client.walk(path, filters)
     for page in walk.pages():
@@ -195,9 +193,7 @@ def _newest(
     return max((moment for moment in (so_far, latest) if moment is not None), default=None)
 
 
-def _advance(
-    state: dict[str, Any], newest: datetime | None, walks: Sequence[Walk], intake: Intake, name: str
-) -> None:
+def _advance(state: dict[str, Any], newest: datetime | None, walks: Sequence[Walk], intake: Intake, name: str) -> None:
     """Move the cursor to the newest change seen, but never past the start of the walk nor after an unstable one."""
     if not all(walk.complete for walk in walks):
         _note_unstable(intake, name)
