@@ -193,7 +193,7 @@ def prepare() -> None:
 def dev(
     port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000,
 ) -> None:
-    """Open the Dagster UI, with daemon, on this state; serves the simulated retailer too if it is the one configured."""
+    """Open the Dagster UI, with daemon, on this state; serve the simulated retailer too if that is configured."""
     from retail_assets.commands.dev import develop
 
     develop(_settings(), _console(), port)
@@ -337,7 +337,7 @@ def sandbox_break(
     what: Annotated[str, typer.Argument(help="bank-file or order.")],
     where: Annotated[str, typer.Argument(help="A bank id for bank-file, a store id for order.")],
 ) -> None:
-    """Spoil the simulated retailer's data, to see what the chain makes of it: a corrupt bank file, an impossible order."""
+    """Spoil the simulated retailer's data, to see what the chain makes of a corrupt file or an impossible order."""
     from retail_assets.sandbox.datafaults import corrupt_bank_file, impossible_order
 
     settings = _settings()

@@ -133,7 +133,8 @@ class HttpClient:
         )
         if response.is_redirect:
             raise ForeignHostError(
-                f"{where} redirects to {response.headers['Location'].split('?', 1)[0]}: put the final address into base_url"
+                f"{where} redirects to {response.headers['Location'].split('?', 1)[0]}: "
+                "put the final address into base_url"
             )
         if response.status_code >= HTTPStatus.BAD_REQUEST:
             raise HttpStatusError(response.status_code, where, response.content, response.headers)

@@ -14,7 +14,7 @@ from iso4217 import Currency
 AMOUNT_SCALE: Final = 4
 AMOUNT_PRECISION: Final = 18
 
-# Stripe's currency documentation: these differ from ISO 4217. ISK and UGX are sent with two decimals that are always 00;
+# Stripe's currency documentation: these differ from ISO 4217. ISK and UGX are sent with two decimals, always 00;
 # MGA has a non-decimal subunit and is sent as a whole number.
 _STRIPE_DEVIATIONS: Final = {"ISK": 2, "UGX": 2, "MGA": 0}
 

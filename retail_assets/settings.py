@@ -530,7 +530,8 @@ def _dangling(configuration: Configuration) -> Iterable[str]:
         if gateway.bank not in banks:
             yield unknown(f"gateways[{index}].bank", gateway.bank, banks)
         elif banks[gateway.bank].entity != gateway.entity:
-            yield f"gateways[{index}].bank: {gateway.bank!r} belongs to entity {banks[gateway.bank].entity}, not {gateway.entity}"
+            owner = banks[gateway.bank].entity
+            yield f"gateways[{index}].bank: {gateway.bank!r} belongs to entity {owner}, not {gateway.entity}"
         for position, served in enumerate(gateway.stores):
             if served.store not in stores:
                 yield unknown(f"gateways[{index}].stores[{position}].store", served.store, stores)

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 from rich.console import Console
 
@@ -65,7 +65,7 @@ def generate_world(
     """
     prepare_home(settings)
     given = {"seed": seed, "orders": orders, "days": days}
-    wanted = {name: value for name, value in given.items() if value is not None}
+    wanted: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     existing = read_world(settings.home)
     if existing is not None:
         differing = {
@@ -86,8 +86,8 @@ def generate_world(
         )
     counts = world.counts
     console.print(
-        f"    seed {world.seed}, {world.days} days to {world.as_of}: {counts['orders']} orders, {counts['charges']} charges, "
-        f"{counts['payouts']} payouts, {counts['bank_lines']} bank lines",
+        f"    seed {world.seed}, {world.days} days to {world.as_of}: {counts['orders']} orders, "
+        f"{counts['charges']} charges, {counts['payouts']} payouts, {counts['bank_lines']} bank lines",
         highlight=False,
     )
     return world

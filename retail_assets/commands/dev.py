@@ -15,11 +15,11 @@ from retail_assets.settings import Settings
 
 
 def develop(settings: Settings, console: Console, port: int) -> None:
-    """Run webserver and daemon until interrupted; serve the simulated retailer beside them if it is the configured one."""
+    """Run webserver and daemon until interrupted; serve the simulated retailer too if it is configured."""
     from retail_assets.defs.transform.manifest import manifest_path
 
-    # Ended by Ctrl-C or by SIGTERM, webserver, daemon and code server have to go with this process. A shell that starts it
-    # in the background has it ignore SIGINT, and they would inherit that.
+    # Ended by Ctrl-C or SIGTERM, webserver, daemon and code server have to go with this process. A shell that starts
+    # it in the background has it ignore SIGINT, and they would inherit that.
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, signal.default_int_handler)
     prepare_home(settings)
@@ -32,11 +32,12 @@ def develop(settings: Settings, console: Console, port: int) -> None:
             console.print(f"The simulated retailer is served on {url}", highlight=False)
         console.print(f"Dagster UI: [bold]http://127.0.0.1:{port}[/bold] (Ctrl-C ends it)", highlight=False)
         command = [
-            str(Path(sys.executable).with_name("dagster")), "dev", "--workspace", str(settings.checkout / "workspace.yaml"),
+            str(Path(sys.executable).with_name("dagster")), "dev",
+            "--workspace", str(settings.checkout / "workspace.yaml"),
             "--host", "127.0.0.1", "--port", str(port), "--log-level", "warning",
         ]  # fmt: skip
-        # Run from the home: a dagster.yaml in the working directory would only be warned about. `dagster dev` announces a
-        # successor that is a package of its own.
+        # Run from the home: a dagster.yaml in the working directory would only be warned about. `dagster dev`
+        # announces a successor that is a package of its own.
         quiet = {**os.environ, "PYTHONWARNINGS": "ignore:Function `dev_command` is superseded"}
         process = stack.enter_context(subprocess.Popen(command, cwd=settings.home, env=quiet))  # noqa: S603
         try:

@@ -13,8 +13,8 @@ from retail_assets.ops.outbox import Posting
 from retail_assets.ops.store import open_store
 from retail_assets.settings import Settings
 
-# What the identifier names directly. An order leads up to its lines, payouts and bank lines; a payout or bank line leads
-# down to the lines and orders in it. Going up and down again would bring in every other order of the same payout.
+# What the identifier names directly. An order leads up to its lines, payouts and bank lines; a payout or bank line
+# leads down to the lines and orders in it. Going up and down again would bring in every other order of the same payout.
 _NAMED: Final = """
 with orders as (
     select order_key from marts.fct_orders
@@ -32,7 +32,8 @@ lines as (
     inner join marts.fct_settlement_lines as lines on lines.settlement_line_key = verdicts.settlement_line_key
     where
         $id in (
-            lines.settlement_line_key, lines.line_id, lines.payment_key, split_part(lines.payment_key, ':', 2), lines.source_id
+            lines.settlement_line_key, lines.line_id, lines.payment_key, split_part(lines.payment_key, ':', 2),
+            lines.source_id
         )
         and lines.line_type <> 'payout'
 ),
@@ -106,9 +107,9 @@ _SECTIONS: Final = {
     """,
     "settlement_lines": """
         select
-            verdicts.settlement_line_key, verdicts.line_type, verdicts.match_status, verdicts.match_rule, verdicts.order_key,
-            lines.payment_key, verdicts.settlement_key, lines.currency_code, lines.gross_amount, lines.fee_amount,
-            lines.net_amount, lines.booked_at, lines.payload_sha256
+            verdicts.settlement_line_key, verdicts.line_type, verdicts.match_status, verdicts.match_rule,
+            verdicts.order_key, lines.payment_key, verdicts.settlement_key, lines.currency_code,
+            lines.gross_amount, lines.fee_amount, lines.net_amount, lines.booked_at, lines.payload_sha256
         from marts.rec_settlement_lines as verdicts
         inner join marts.fct_settlement_lines as lines on lines.settlement_line_key = verdicts.settlement_line_key
         where verdicts.settlement_line_key in (select settlement_line_key from found_lines)
@@ -182,8 +183,8 @@ def print_trace(console: Console, identifier: str, found: dict[str, list[dict[st
     """One paragraph for each thing found, by section."""
     if not any(found.values()):
         console.print(
-            f"Nothing is called {identifier!r}. Try an order number, a ch_, re_, txn_ or po_ id, a bank reference, or an "
-            "ERP document.",
+            f"Nothing is called {identifier!r}. Try an order number, a ch_, re_, txn_ or po_ id, a bank reference, or "
+            "an ERP document.",
             highlight=False,
         )
     for section, items in found.items():

@@ -110,6 +110,14 @@ class Poster(Protocol):
         """What stands in the way of posting exactly once, in words; empty when nothing does."""
         ...
 
+    def prepare(self) -> None:
+        """Make what ``check`` misses, as far as an API may. Safe to repeat.
+
+        Raises:
+            RejectedByErp: the ERP refused.
+        """
+        ...
+
     def look_up(self, key: str) -> str | None:
         """The document that holds ``key``, in whatever state it is; None if there is none."""
         ...

@@ -16,13 +16,13 @@ from typing import Any, Final
 
 import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.json
 
 from retail_assets.contracts import Column, Table, children_of
 from retail_assets.ops.quarantine import Rejection
 from retail_assets.sources.repair import UnfitError, repair
 from retail_assets.sources.schema import ARROW_TYPES, UTC_TIMESTAMP, own_columns, record_schema, table_schema
+from retail_assets.sources.schema import compute as pc
 
 _TOMBSTONE_ID: Final = 0
 # Arrow's decimal parser reads beyond its table of powers when a number has more than 38 decimals: "12.34" with forty
@@ -92,7 +92,7 @@ def convert(
     for child, (child_columns, parents) in lists.items():
         # Without this a list that was renamed or left out would remove the children that are there.
         for row in pc.indices_nonzero(pc.is_null(root.column(child.list_path))).to_pylist():
-            faults.setdefault(row, (child.list_path, None, "is missing, but the contract requires it"))
+            faults.setdefault(row, (child.list_path or "", None, "is missing, but the contract requires it"))
         for row, (column, value, reason) in _broken_rules(child, child_columns).items():
             faults.setdefault(parents[row].as_py(), (f"{child.list_path}[].{column}", value, reason))
     for row, (column, value, reason) in sorted(faults.items()):

@@ -5,8 +5,12 @@ from functools import cache
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute
 
 from retail_assets.contracts import Column, ColumnType, Table, children_of
+
+#: Arrow's compute functions are made when it is imported, where type checkers do not see them.
+compute: Any = pyarrow.compute
 
 UTC_TIMESTAMP: Final = pa.timestamp("us", tz="UTC")
 
@@ -63,8 +67,8 @@ def create_table_sql(table: Table) -> str:
     return f'create table if not exists "{table.schema}"."{table.name}" ({columns})'
 
 
-def dlt_columns(table: Table) -> dict[str, dict[str, Any]]:
-    """dlt's column hints; ``_deleted`` removes a childless parent's former rows on merge."""
+def dlt_columns(table: Table) -> Any:
+    """dlt's column hints by name; ``_deleted`` removes a childless parent's former rows on merge."""
     hints = {column.name: {"name": column.name, **_DLT_TYPES[column.type]} for column in table.all_columns()}
     if table.parent is not None:
         hints["_deleted"]["hard_delete"] = True

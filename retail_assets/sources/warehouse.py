@@ -5,13 +5,14 @@ from typing import Final
 
 import dlt
 import duckdb
+from dlt.common.schema.typing import TSchemaContractDict
 from dlt.sources import DltSource
 
 from retail_assets.contracts import TABLES
 from retail_assets.sources.schema import create_table_sql
 
 #: dlt may add tables and columns that contracts declare anew; a changed type stops the load.
-SCHEMA_CONTRACT: Final = {"tables": "evolve", "columns": "evolve", "data_type": "freeze"}
+SCHEMA_CONTRACT: Final[TSchemaContractDict] = {"tables": "evolve", "columns": "evolve", "data_type": "freeze"}
 
 
 def create_raw_tables(warehouse: Path) -> None:
@@ -35,10 +36,13 @@ def pipeline_for(system: str, instance: str, *, warehouse: Path, state: Path) ->
     )
 
 
-def load(source: DltSource, pipeline: dlt.Pipeline) -> None:
-    """Run a source without an orchestrator.
+def load(source: DltSource, pipeline: dlt.Pipeline) -> int:
+    """Run a source without an orchestrator; returns how many rows it loaded, children included.
 
     Local state is dropped first: what a killed run left behind is loaded again, from the cursors in the warehouse.
     """
     pipeline.drop()
     pipeline.run(source, loader_file_format="parquet")
+    normalized = pipeline.last_trace.last_normalize_info if pipeline.last_trace else None
+    counts = normalized.row_counts if normalized else {}
+    return sum(count for name, count in counts.items() if not name.startswith("_dlt"))

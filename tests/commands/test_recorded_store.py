@@ -1,7 +1,6 @@
 """A real store's recorded responses, through the source, the warehouse and the commerce marts."""
 
 import io
-from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -19,7 +18,13 @@ from tests.support.server import running
 
 CONFIGURATION = """
 entities:
-  - {code: US, name: Recorded Coffee, country: US, base_currency: USD, time_zone: America/New_York, erp: books, company: RC}
+  - code: US
+    name: Recorded Coffee
+    country: US
+    base_currency: USD
+    time_zone: America/New_York
+    erp: books
+    company: RC
 stores:
   - id: recorded
     name: Recorded Coffee
@@ -28,7 +33,12 @@ stores:
     consumer_key: ${STORE_KEY}
     consumer_secret: ${STORE_SECRET}
 erps:
-  - {id: books, system: erpnext, base_url: 'http://127.0.0.1:9', api_key: '${STORE_KEY}', api_secret: '${STORE_SECRET}', retries: 0}
+  - id: books
+    system: erpnext
+    base_url: http://127.0.0.1:9
+    api_key: ${STORE_KEY}
+    api_secret: ${STORE_SECRET}
+    retries: 0
 """
 
 
@@ -45,7 +55,7 @@ class Recorded:
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     folder = tmp_path_factory.mktemp("recorded")
     (folder / "retail.yaml").write_text(CONFIGURATION, encoding="utf-8")
     with running(replay_app()) as url:
@@ -59,7 +69,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
         }
         with environment(variables):
             result = run_chain(load_settings(), Console(file=io.StringIO()))
-    yield Recorded(result, folder / "home" / "warehouse.duckdb")
+    return Recorded(result, folder / "home" / "warehouse.duckdb")
 
 
 def test_only_the_unreachable_erp_fails(recorded: Recorded) -> None:

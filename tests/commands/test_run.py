@@ -197,7 +197,7 @@ def test_failures_stay_small(tmp_path_factory: pytest.TempPathFactory) -> None:
     with retailer(tmp_path_factory.mktemp("faulty"), orders=60, seed=5) as shop:
         broken_file = corrupt_bank_file(shop.home, "bank_us")
         order_id = impossible_order(shop.home, "aoi_jp", "12,50")
-        shop.server.faults.set("linden_de", Fault("down"))
+        shop.server.faults.set("linden_de", Fault(down=True))
         result = shop.run()
 
         assert set(result.failures) == {"load_linden_de"}

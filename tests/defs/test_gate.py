@@ -136,7 +136,7 @@ def test_mended_data_is_a_new_batch(world: World) -> None:
 
 
 def test_a_failed_export_is_tried_again_but_not_for_ever(world: World) -> None:
-    """Dagster never reuses a run key, so a retry needs its own; and an export that cannot work must not run for ever."""
+    """Dagster never reuses a run key, so a retry needs its own; an export that cannot work must not run for ever."""
     world.build()
     world.check()
     tried = set()

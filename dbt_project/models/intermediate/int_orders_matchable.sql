@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 -- An order once for each gateway account that serves its store: the only ones whose charges may belong to it.
 with gateway_stores as (
     select distinct

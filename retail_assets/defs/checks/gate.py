@@ -1,4 +1,4 @@
-"""The gate: blocking asset checks per entity and invariant, and the question whether they passed on what is there now."""
+"""The gate: blocking asset checks per entity and invariant, and whether they passed on what is there now."""
 
 import hashlib
 from collections.abc import Iterator
@@ -102,7 +102,7 @@ def _evaluate(connection: duckdb.DuckDBPyConnection, invariant: Invariant, entit
     parameters = {"entity": entity}
     counted = connection.execute(invariant.counted, parameters).fetchall()[0][0]
     offenders = connection.execute(
-        f"select * from ({invariant.offenders}) order by offending_key",
+        f"select * from ({invariant.offenders}) order by offending_key",  # noqa: S608 -- constants of this package
         parameters,
     ).fetchall()
     first = [f"{key} ({difference})" for key, difference in offenders[:_SHOWN_OFFENDERS]]

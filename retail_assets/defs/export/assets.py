@@ -92,8 +92,8 @@ def _journals(settings: Settings, entity: Entity) -> dg.AssetsDefinition:
             first = result.problems[0]
             raise dg.Failure(
                 description=(
-                    f"{entity.code}: {len(result.problems)} of {len(plan.items)} documents are not at the ERP as intended; "
-                    f"first {first.posting_key}: {first.outcome}: {first.message}"
+                    f"{entity.code}: {len(result.problems)} of {len(plan.items)} documents are not at the ERP as "
+                    f"intended; first {first.posting_key}: {first.outcome}: {first.message}"
                 ),
                 metadata=metadata,
                 allow_retries=False,

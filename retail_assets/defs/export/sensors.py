@@ -46,7 +46,8 @@ def request_export(instance: dg.DagsterInstance, entity_code: str, job_name: str
         return dg.SkipReason(f"{entity_code}: batch {state.batch_id} was posted or is being posted")
     if len(runs) >= MAX_ATTEMPTS:
         return dg.SkipReason(
-            f"{entity_code}: batch {state.batch_id} failed {len(runs)} times; mend the cause and start {job_name} by hand"
+            f"{entity_code}: batch {state.batch_id} failed {len(runs)} times; mend the cause and start {job_name} "
+            "by hand"
         )
     return dg.RunRequest(
         run_key=f"{entity_code}-{state.batch_id}-{len(runs) + 1}",

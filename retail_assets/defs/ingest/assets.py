@@ -63,14 +63,13 @@ def _raw_assets(settings: Settings, instance: SourceInstance) -> dg.AssetsDefini
     def load(context: dg.AssetExecutionContext, dlt: DagsterDltResource) -> Iterator[Any]:
         create_raw_tables(settings.warehouse_path)
         with closing(instance.intake(settings)) as intake:
-            results = list(
-                dlt.run(
-                    context=context,
-                    dlt_source=instance.build(intake),
-                    dlt_pipeline=pipeline(),
-                    loader_file_format="parquet",
-                )
+            run = dlt.run(
+                context=context,
+                dlt_source=instance.build(intake),
+                dlt_pipeline=pipeline(),
+                loader_file_format="parquet",
             )
+            results = [result for result in run if isinstance(result, dg.MaterializeResult)]
             intake.log(context.run.run_id)
             rows = _row_counts(settings, instance, results)
             for result in results:

@@ -64,8 +64,8 @@ class ModelTranslator(DagsterDbtTranslator):
 class DbtCommand(DbtCliResource):
     """dbt's command line without two seconds of start-up that serve features not used here.
 
-    dagster-dbt asks ``dbt --version`` in a process of its own, and opens an adapter to fetch row counts and columns; that
-    adapter would keep the warehouse open in this process. Both are private there, so the version is pinned exactly.
+    dagster-dbt asks ``dbt --version`` in a process of its own, and opens an adapter to fetch row counts and columns;
+    that adapter would keep the warehouse open in this process. Both are private there, and dagster-dbt is pinned.
     """
 
     @cached_property
@@ -103,13 +103,10 @@ def transform_definitions(settings: Settings) -> dg.Definitions:
         operations = open_store(settings.operations_url)
         try:
             pipeline = pipeline_for("ops", "operations", warehouse=settings.warehouse_path, state=settings.dlt_path)
-            load(ops_source(settings, operations), pipeline)
+            rows = load(ops_source(settings, operations), pipeline)
         finally:
             operations.dispose()
-        rows = pipeline.last_trace.last_normalize_info.row_counts
-        return dg.MaterializeResult(
-            metadata={"dagster/row_count": sum(count for name, count in rows.items() if not name.startswith("_dlt"))}
-        )
+        return dg.MaterializeResult(metadata={"dagster/row_count": rows})
 
     @dbt_assets(
         manifest=manifest,
@@ -137,7 +134,7 @@ def transform_definitions(settings: Settings) -> dg.Definitions:
         assets=[operations_records, dbt_models],
         resources={
             "dbt": DbtCommand(
-                project_dir=project,
+                project_dir=str(settings.dbt_project_path),
                 profiles_dir=str(settings.dbt_project_path),
                 dbt_executable=dbt_executable(),
             )

@@ -12,7 +12,7 @@ from decimal import Decimal
 from io import BytesIO
 from typing import Final
 
-from lxml import etree
+from lxml import etree  # pyright: ignore[reportAttributeAccessIssue] -- compiled, without stubs
 
 _LARGEST_FILE_BYTES: Final = 256 * 1024 * 1024
 # The standard's decimal: no sign, no exponent; Python would also take 1_000, NaN and other scripts' digits.

@@ -128,7 +128,7 @@ def _pages(client: HttpClient, contract: Table, doctype: str, cursor: str | None
 
 
 def _contract(client: HttpClient, erp: Erp, name: str) -> Table:
-    """The contract as this ERP can serve it: our key is a custom field with a configured name, and may not exist yet."""
+    """The contract as this ERP can serve it: our key is a custom field, which may not exist yet."""
     contract = table("erp", name)
     if name != "journal_entries":
         return contract

@@ -49,8 +49,8 @@ def _resource(contract: Table, read: Callable[[], Iterable[Row]], settings: Sett
     return dlt.resource(
         rows,
         name=contract.name,
-        columns=dlt_columns(contract),  # pyright: ignore[reportArgumentType]
-        schema_contract=SCHEMA_CONTRACT,  # pyright: ignore[reportArgumentType]
+        columns=dlt_columns(contract),
+        schema_contract=SCHEMA_CONTRACT,
         write_disposition="replace",
     )
 

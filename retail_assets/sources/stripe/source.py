@@ -6,17 +6,17 @@ from typing import Any, Final
 
 import dlt
 import msgspec
-import pyarrow.compute as pc
 from dlt.sources import DltResource
 
 from retail_assets.contracts import table
 from retail_assets.settings import Gateway
 from retail_assets.sources.intake import Intake, merge_item
 from retail_assets.sources.records import convert, from_rows
+from retail_assets.sources.schema import compute as pc
 from retail_assets.sources.stripe.client import StripeClient, UnexpectedAnswerError
 from retail_assets.sources.warehouse import SCHEMA_CONTRACT
 
-# Lists can be filtered by creation only, but objects go on changing after that: a balance transaction becomes available,
+# Lists can be filtered by creation only, but objects change after that: a balance transaction becomes available,
 # a charge is refunded or disputed, a payout fails up to five business days later and gets its bank reference up to ten
 # days later, a dispute is decided after months. So each list is read again that far back.
 LOOKBACK: Final = {

@@ -60,10 +60,10 @@ class Walk:
     def pages(self) -> Iterator[Page]:
         """Walk until one pass saw every record that was there when it began.
 
-        Paging by offset loses a record at a page seam when an earlier one leaves the list meanwhile. So before a pass the
-        last page is read for how many records there are and for the highest id; records that are added later have
-        higher ids and do not count. A pass that saw fewer is walked again, at most three times; records seen before are left
-        out. After that the walk ends with ``complete`` still false.
+        Paging by offset loses a record at a page seam when an earlier one leaves the list meanwhile. So before a pass
+        the last page is read for how many records there are and for the highest id; records that are added later have
+        higher ids and do not count. A pass that saw fewer is walked again, at most three times; records seen before
+        are left out. After that the walk ends with ``complete`` still false.
         """
         for _ in range(_WALKS):
             first = self._page(1)

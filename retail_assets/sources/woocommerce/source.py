@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import dlt
 import msgspec
-import pyarrow.compute as pc
 from dlt.sources import DltResource
 
 from retail_assets.contracts import Table, table
@@ -15,6 +14,7 @@ from retail_assets.http import HttpStatusError
 from retail_assets.settings import Store
 from retail_assets.sources.intake import Intake
 from retail_assets.sources.records import Batch, convert
+from retail_assets.sources.schema import compute as pc
 from retail_assets.sources.warehouse import SCHEMA_CONTRACT
 from retail_assets.sources.woocommerce.client import Page, StoreClient, Walk
 
