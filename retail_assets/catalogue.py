@@ -1,4 +1,4 @@
-"""The raw tables as dbt sees them: source files made from the declared contracts.
+"""The raw tables for dbt and for readers: source files and a page of documentation, made from the declared contracts.
 
 ``python -m retail_assets.catalogue`` writes them anew after a contract has changed.
 """
@@ -11,7 +11,8 @@ import yaml
 
 from retail_assets.contracts import TABLES, Column, Table, tables_of
 
-_MODELS: Final = Path(__file__).resolve().parent.parent / "dbt_project" / "models"
+_CHECKOUT: Final = Path(__file__).resolve().parent.parent
+_MODELS: Final = _CHECKOUT / "dbt_project" / "models"
 
 _SYSTEMS: Final = {
     "woocommerce": "Stores as WooCommerce's REST API shows them.",
@@ -58,15 +59,59 @@ def sources_path(system: str) -> Path:
     return _MODELS / "staging" / system / "_sources.yml"
 
 
-def write_sources() -> list[Path]:
-    """Write the source files of all systems; returns those that changed."""
-    changed = []
+def contracts_page() -> str:
+    """``docs/contracts.md``: every raw table with its owner, version, key and columns, as Markdown."""
+    parts = [
+        "# Contracts of the raw tables\n\nMade from `retail_assets/contracts.py` by `python -m retail_assets.catalogue`. "
+        "A record that breaks its contract goes to quarantine, whole; `*` marks what must be there. Amounts are "
+        "decimal(18,4), rates decimal(28,12), timestamps UTC.\n"
+    ]
     for system in systems():
-        path, text = sources_path(system), dbt_sources(system)
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8")
-            changed.append(path)
+        parts.append(f"## {system}\n\n{_SYSTEMS[system]}\n")
+        parts.extend(_section(table) for table in tables_of(system))
+    return "\n".join(parts)
+
+
+def contracts_path() -> Path:
+    """Where readers find the contracts."""
+    return _CHECKOUT / "docs" / "contracts.md"
+
+
+def write_all() -> list[Path]:
+    """Write the source files of all systems and the page; returns those that changed."""
+    texts = {sources_path(system): dbt_sources(system) for system in systems()} | {contracts_path(): contracts_page()}
+    changed = [path for path, text in texts.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    for path in changed:
+        path.write_text(texts[path], encoding="utf-8")
     return changed
+
+
+def _section(table: Table) -> str:
+    origin = f"Elements of `{table.list_path}` of {table.parent}. " if table.parent else ""
+    rows = [
+        f"| {column.name}{'*' if column.required else ''} | {column.type} | {_rules(column)} |"
+        for column in table.all_columns()
+    ]
+    return "\n".join(
+        (
+            f"### {table.schema}.{table.name}\n",
+            f"{table.description} {origin}Owner {table.owner}, version {table.version}, "
+            f"key {', '.join(table.primary_key)}.\n",
+            "| column | type | meaning |",
+            "| --- | --- | --- |",
+            *rows,
+            "",
+        )
+    )
+
+
+def _rules(column: Column) -> str:
+    notes = [column.description]
+    if column.minimum is not None:
+        notes.append(f"At least {column.minimum}.")
+    if column.personal:
+        notes.append("Personal data.")
+    return " ".join(notes).replace("|", "\\|")
 
 
 def _table(table: Table) -> dict[str, Any]:
@@ -88,5 +133,5 @@ def _column(column: Column) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    for written in write_sources():
-        sys.stdout.write(f"{written.relative_to(_MODELS.parent)}\n")
+    for written in write_all():
+        sys.stdout.write(f"{written.relative_to(_CHECKOUT)}\n")

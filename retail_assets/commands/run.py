@@ -114,15 +114,16 @@ def _execute(
         if event.is_step_failure and event.step_key:
             reason = _reason(event.step_failure_data.error)
             result.failures[event.step_key] = reason
-            console.print(f"    [red]✗[/red] {event.step_key}: {reason}", highlight=False)
+            console.print(f"    [red]✗[/red] {event.step_key}: {reason}", highlight=False, soft_wrap=True)
         elif event.is_step_success and event.step_key and job_name == keys.INGEST_JOB:
-            console.print(f"    [green]✓[/green] {_loaded(done, event.step_key)}", highlight=False)
+            console.print(f"    [green]✓[/green] {_loaded(done, event.step_key)}", highlight=False, soft_wrap=True)
     for check in done.get_asset_check_evaluations():
         if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR:
             result.failed_checks.append(check.check_name)
             console.print(
                 f"    [red]✗[/red] check {check.check_name} on {check.asset_key.to_user_string()}: {check.description}",
                 highlight=False,
+                soft_wrap=True,
             )
     return done
 

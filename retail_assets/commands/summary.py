@@ -1,6 +1,8 @@
 """The summary for a controller: from gross sales to cash in bank, what does not agree, what was posted."""
 
+from collections.abc import Iterator
 from decimal import Decimal
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
@@ -56,7 +58,8 @@ def summarise(settings: Settings, console: Console, result: "ChainResult | None"
     if not settings.warehouse_path.is_file():
         return
     console.print()
-    console.print(_bridge(_bridge_rows(settings)))
+    for bridge in _bridges(_bridge_rows(settings)):
+        console.print(bridge)
     console.print(_clearing(_clearing_rows(settings)))
     console.print(_exceptions(_exception_rows(settings)))
     console.print(_journals(settings, result))
@@ -159,11 +162,17 @@ def _journal_rows(settings: Settings) -> list[dict[str, Any]]:
     ]
 
 
-def _bridge(found: list[dict[str, Any]]) -> Table:
-    table = Table(title="From gross sales to cash in bank", title_justify="left")
+def _bridges(found: list[dict[str, Any]]) -> Iterator[Table]:
+    """One table for each gateway account, so that it fits a terminal of 80 columns."""
+    for gateway, columns in groupby(found, key=lambda row: row["gateway_id"]):
+        yield _bridge(gateway, list(columns))
+
+
+def _bridge(gateway: str | None, found: list[dict[str, Any]]) -> Table:
+    table = Table(title=f"From gross sales to cash in bank: {gateway or 'no gateway'}", title_justify="left")
     table.add_column("")
     for row in found:
-        table.add_column(f"{row['store_id']}\n{row['gateway_id']}\n{row['currency_code']}", justify="right")
+        table.add_column(f"{row['store_id']}\n{row['currency_code']}", justify="right", no_wrap=True)
     for label, columns, is_total in _BRIDGE:
         amounts = [sum((row[name] * sign for name, sign in columns.items()), Decimal(0)) for row in found]
         if is_total or any(amounts):

@@ -47,7 +47,7 @@ class State:
 def world_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with the default world."""
     home = tmp_path_factory.mktemp("world")
-    generate(home)
+    generate(home, orders=450)
     return home
 
 

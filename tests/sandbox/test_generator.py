@@ -29,13 +29,13 @@ def test_the_same_parameters_give_the_same_bytes(world_home: Path, tmp_path: Pat
     (tmp_path / "inbox" / "bank_us").mkdir(parents=True)
     stale = tmp_path / "inbox" / "bank_us" / "bank_us_20200101_00001.xml"
     stale.write_text("an earlier world's statement")
-    generate(tmp_path)
+    generate(tmp_path, orders=450)
     assert digest(tmp_path) == digest(world_home)
 
 
 def test_another_seed_gives_another_world(world_home: Path, tmp_path: Path) -> None:
     """A seed that is ignored would make a hundred test worlds one."""
-    generate(tmp_path, seed=8)
+    generate(tmp_path, orders=450, seed=8)
     assert digest(tmp_path)["sandbox/truth.json"] != digest(world_home)["sandbox/truth.json"]
 
 
@@ -55,8 +55,8 @@ def test_orders_and_cases_are_as_many_as_asked_for(world: State) -> None:
     parameters = read_world(world.home)
     assert parameters is not None
     orders = {store_id: len(world.rows(store_id, "orders")) for store_id in STORES}
-    assert sum(orders.values()) == parameters.orders == 300
-    assert orders == share_orders(300)
+    assert sum(orders.values()) == 450
+    assert orders == share_orders(450)
     planted = Counter(case["case"] for case in world.truth["cases"])
     assert planted == {case.value: 2 for case in Case if case is not Case.NONE}
 

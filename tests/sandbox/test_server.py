@@ -35,7 +35,7 @@ def test_every_system_answers_at_its_own_path(server: RunningServer) -> None:
         assert requests.get(f"{server.url}/{path}", timeout=10).status_code == 401
     assert requests.get(f"{server.url}/erp_main/api/resource/Company", timeout=10).status_code in (401, 403)
     world = requests.get(f"{server.url}/_sandbox/world", timeout=10).json()
-    assert (world["seed"], world["orders"]) == (7, 300)
+    assert (world["seed"], world["orders"]) == (7, 450)
 
 
 def test_the_erp_holds_the_seed(server: RunningServer) -> None:

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from retail_assets.catalogue import dbt_sources, sources_path, systems
+from retail_assets.catalogue import contracts_page, contracts_path, dbt_sources, sources_path, systems
 from retail_assets.contracts import tables_of
 
 
@@ -11,6 +11,11 @@ from retail_assets.contracts import tables_of
 def test_source_files_are_current(system: str) -> None:
     """A contract was changed and `python -m retail_assets.catalogue` was not run: models read columns that are gone."""
     assert sources_path(system).read_text(encoding="utf-8") == dbt_sources(system)
+
+
+def test_the_contracts_page_is_current() -> None:
+    """A page that describes an older contract sends people looking for columns that are gone."""
+    assert contracts_path().read_text(encoding="utf-8") == contracts_page()
 
 
 @pytest.mark.parametrize("system", systems())
