@@ -63,8 +63,8 @@ def contracts_page() -> str:
     """``docs/contracts.md``: every raw table with its owner, version, key and columns, as Markdown."""
     parts = [
         "# Contracts of the raw tables\n\n"
-        "Made from `retail_assets/contracts.py` by `python -m retail_assets.catalogue`. A record that breaks its contract "
-        "goes to quarantine, whole; `*` marks what must be there. Amounts are decimal(18,4), rates decimal(28,12), "
+        "Made from `retail_assets/contracts.py` by `python -m retail_assets.catalogue`. A record that breaks its "
+        "contract goes to quarantine, whole; `*` marks what must be there. Amounts are decimal(18,4), rates decimal(28,12), "
         "timestamps UTC.\n"
     ]
     for system in systems():
