@@ -64,8 +64,8 @@ def contracts_page() -> str:
     parts = [
         "# Contracts of the raw tables\n\n"
         "Made from `retail_assets/contracts.py` by `python -m retail_assets.catalogue`. A record that breaks its "
-        "contract goes to quarantine, whole; `*` marks what must be there. Amounts are decimal(18,4), rates decimal(28,12), "
-        "timestamps UTC.\n"
+        "contract goes to quarantine, whole; `*` marks what must be there. Amounts are decimal(18,4), rates "
+        "decimal(28,12), timestamps UTC.\n"
     ]
     for system in systems():
         parts.append(f"## {system}\n\n{_SYSTEMS[system]}\n")
