@@ -17,6 +17,7 @@ from retail_assets.commands.trace import trace_of
 from retail_assets.sandbox.datafaults import corrupt_bank_file, impossible_order
 from retail_assets.sandbox.faults import Fault
 from retail_assets.sandbox.score import score
+from retail_assets.settings import sandbox_credentials
 from tests.support.chain import Retailer, retailer
 
 ENTITY_CURRENCIES = {"US": "USD", "DE": "EUR", "JP": "JPY"}
@@ -155,6 +156,20 @@ def test_the_evidence_verifies(shop: Retailer, first_run: ChainResult) -> None:
     problems, checked = verify_all(shop.settings(), with_erp=True)
     assert problems == []
     assert checked["documents_read_back"] == sum(posted["posted"] for posted in first_run.posted.values())
+
+
+def test_no_secret_is_written_anywhere(shop: Retailer, first_run: ChainResult) -> None:
+    """Logs, pipelines' working files, run storage and warehouse are read by many; a key in one of them is a leak."""
+    secrets = [
+        value.encode()
+        for name, value in sandbox_credentials().items()
+        if name.endswith(("_CONSUMER_SECRET", "_API_KEY", "_API_SECRET")) and len(value) > len("sandbox")
+    ]
+    assert len(secrets) == 7
+    simulated = shop.home / "sandbox"
+    written = [path for path in shop.home.rglob("*") if path.is_file() and simulated not in path.parents]
+    leaks = [(path, secret) for path in written for secret in secrets if secret in path.read_bytes()]
+    assert leaks == []
 
 
 def test_the_plan_is_empty_once_posted(shop: Retailer, first_run: ChainResult) -> None:
