@@ -6,7 +6,6 @@ Exit codes: 0 all is well, 1 something failed or is wrong, 2 the command or the 
 import json
 import os
 import sys
-from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -244,17 +243,15 @@ def quarantine_list(
 
 
 @quarantine.command("show")
-def quarantine_show(identifier: Annotated[str, typer.Argument(help="quarantine_id, as listed.")]) -> None:
+def quarantine_show(identifier: Annotated[str, typer.Argument(help="quarantine_id, or the first part of it.")]) -> None:
     """Print a quarantined record exactly as it was received."""
-    from retail_assets.ops import quarantine as store
-    from retail_assets.ops.store import open_store
+    from retail_assets.commands.worklists import quarantined_payload
 
-    with closing(_Disposing(open_store(_settings().operations_url))) as operations:
-        try:
-            payload = store.payload(operations.engine, identifier)
-        except KeyError:
-            _fail(f"there is no quarantined record {identifier!r}; list them with: retail quarantine list", code=1)
-        sys.stdout.buffer.write(payload + b"\n")
+    try:
+        payload = quarantined_payload(_settings(), identifier)
+    except KeyError:
+        _fail(f"no single quarantined record is {identifier!r}; list them with: retail quarantine list --all", code=1)
+    sys.stdout.buffer.write(payload + b"\n")
 
 
 @config.command("schema")
@@ -351,16 +348,6 @@ def sandbox_break(
     except (ValueError, FileNotFoundError) as error:
         _fail(str(error))
     _console().print(spoiled, highlight=False)
-
-
-class _Disposing:
-    """An engine with a close()."""
-
-    def __init__(self, engine: Any) -> None:
-        self.engine = engine
-
-    def close(self) -> None:
-        self.engine.dispose()
 
 
 def _console() -> Console:

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
@@ -72,19 +73,40 @@ def quarantine_rows(settings: Settings, *, open_only: bool) -> list[dict[str, An
         engine.dispose()
 
 
+def quarantined_payload(settings: Settings, identifier: str) -> bytes:
+    """A quarantined record as it was received.
+
+    Args:
+        identifier: its id, or the first part of it.
+
+    Raises:
+        KeyError: there is none, or more than one begins like that.
+    """
+    engine = open_store(settings.operations_url)
+    try:
+        found = [row["quarantine_id"] for row in quarantine.rows(engine) if row["quarantine_id"].startswith(identifier)]
+        if len(found) != 1:
+            raise KeyError(identifier)
+        return quarantine.payload(engine, found[0])
+    finally:
+        engine.dispose()
+
+
 def print_quarantine(console: Console, found: list[dict[str, Any]]) -> None:
-    """One line each: where it came from, which field, what is wrong."""
-    table = Table(
-        "id", "source", "record", "field", "value", "what is wrong", "origin", title=f"{len(found)} in quarantine"
-    )
+    """A paragraph each: where it came from, which field, what is wrong."""
+    console.print(f"[bold]{len(found)} in quarantine[/bold]", highlight=False)
     for row in found:
-        table.add_row(
-            row["quarantine_id"][:12],
-            f"{row['instance_id']} {row['table_name']}",
-            row["record_key"] or "",
-            row["field"] or "",
-            row["value"] or "",
-            row["reason"],
-            row["origin"],
+        field = f"[bold]{escape(row['field'])}[/bold] " if row["field"] else ""
+        value = f"{escape(repr(row['value']))} " if row["value"] is not None else ""
+        console.print(
+            f"[cyan]{row['quarantine_id'][:12]}[/cyan]  {row['instance_id']} {row['table_name']} "
+            f"{escape(row['record_key'] or '?')}: {field}{value}{escape(row['reason'])}",
+            highlight=False,
+            soft_wrap=True,
         )
-    console.print(table)
+        seen = f"first seen {row['first_seen_at']:%Y-%m-%d %H:%M}, last {row['last_seen_at']:%Y-%m-%d %H:%M} UTC"
+        console.print(
+            f"              [dim]{escape(row['origin'])}; {row['status']}; {seen}[/dim]",
+            highlight=False,
+            soft_wrap=True,
+        )

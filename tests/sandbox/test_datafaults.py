@@ -1,5 +1,6 @@
 """Bad data on demand: present where a loader will meet it, and nowhere else."""
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,7 @@ def test_a_mended_order_is_newer_still(home: Path) -> None:
     mend_order(home, "cedar_us", order_id)
     (good,) = State(home).rows("cedar_us", "orders", f"id = {order_id}")
     assert good["date_modified_gmt"] > bad["date_modified_gmt"]
-    assert float(good["total"]) > 0
+    assert Decimal(good["total"]) > 0
     assert planted_faults(home) == []
     with pytest.raises(ValueError, match="no impossible order"):
         mend_order(home, "cedar_us", order_id)
