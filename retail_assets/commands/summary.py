@@ -205,12 +205,11 @@ def _exceptions(found: list[dict[str, Any]]) -> Table:
     for heading in ("entity", "exception", "count", "at risk", "owner", "first due"):
         table.add_column(heading, justify="right" if heading in ("count", "at risk") else "left")
     for row in found:
-        at_risk = row["amount_at_risk"]
         table.add_row(
             row["entity_code"],
             row["exception_type"],
             str(row["exception_count"]),
-            f"{_money(at_risk, row['currency_code'])} {row['currency_code']}" if at_risk is not None else "",
+            at_risk_text(row["amount_at_risk"], row["currency_code"]),
             row["owner"],
             f"{row['first_due_at']:%Y-%m-%d}" if row["first_due_at"] else "",
         )
@@ -251,6 +250,11 @@ def _print_outcome(console: Console, result: "ChainResult") -> None:
             else "Nothing new to post: the ERP already holds everything that is ready.",
             highlight=False,
         )
+
+
+def at_risk_text(amount: Decimal | None, currency_code: str | None) -> str:
+    """An amount with its currency; nothing where none is known, as for a file that cannot be read."""
+    return "" if amount is None or currency_code is None else f"{_money(amount, currency_code)} {currency_code}"
 
 
 def _money(amount: Decimal, currency_code: str) -> str:

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
+from retail_assets.commands.summary import at_risk_text
 from retail_assets.commands.warehouse import rows
 from retail_assets.ops import quarantine
 from retail_assets.ops.store import open_store
@@ -34,21 +35,17 @@ def exception_rows(
 
 
 def print_exceptions(console: Console, found: list[dict[str, Any]]) -> None:
-    """One line each."""
-    table = Table(title=f"{len(found)} open exceptions", title_justify="left")
-    table.add_column("exception", overflow="fold")
-    for heading in ("entity", "at risk", "severity", "owner", "due"):
-        table.add_column(heading)
+    """One line each; the id is what ``retail exceptions show`` takes."""
+    console.print(f"[bold]{len(found)} open exceptions[/bold]", highlight=False)
     for row in found:
-        table.add_row(
-            row["exception_id"],
-            row["entity_code"],
-            f"{row['amount_at_risk']:,.2f} {row['currency_code']}" if row["amount_at_risk"] is not None else "",
-            row["severity"],
-            row["owner"],
-            f"{row['due_at']:%Y-%m-%d}" if row["due_at"] else "",
+        due = f"due {row['due_at']:%Y-%m-%d}" if row["due_at"] else ""
+        at_risk = at_risk_text(row["amount_at_risk"], row["currency_code"])
+        console.print(
+            f"{at_risk:>18}  [cyan]{escape(row['exception_id'])}[/cyan]  {row['entity_code']}  {row['severity']}  "
+            f"{row['owner']}  {due}",
+            highlight=False,
+            soft_wrap=True,
         )
-    console.print(table)
 
 
 def print_exception(console: Console, row: dict[str, Any]) -> None:

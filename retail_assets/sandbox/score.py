@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import duckdb
+from rich.box import SIMPLE
 from rich.table import Table
 
 from retail_assets.sandbox.datafaults import planted_faults
@@ -36,6 +37,10 @@ class Part:
     @property
     def ok(self) -> bool:
         return not (self.missed or self.wrong or self.invented)
+
+    def mistakes(self) -> list[str]:
+        """Everything that is wrong, the worst kinds first."""
+        return [*self.wrong, *self.invented, *self.missed]
 
     @property
     def precision(self) -> Decimal:
@@ -123,20 +128,25 @@ class Score:
 
     def table(self) -> Table:
         """The comparisons, for people."""
-        table = Table(title=f"Marts against the truth: seed {self.seed}, {self.orders} orders, as of {self.as_of}")
-        table.add_column("compared")
+        table = Table(
+            title=f"Marts against the truth: seed {self.seed}, {self.orders} orders, as of {self.as_of}",
+            title_justify="left",
+            box=SIMPLE,
+            pad_edge=False,
+        )
+        table.add_column("compared", no_wrap=True)
         for heading in ("expected", "right", "missed", "wrong", "invented", "precision", "recall"):
-            table.add_column(heading, justify="right")
-        table.add_column("first mistake", overflow="fold")
+            table.add_column(heading, justify="right", no_wrap=True)
         for name, part in self.parts().items():
-            mistakes = [*part.wrong, *part.invented, *part.missed]
             table.add_row(
                 name if part.ok else f"[red]{name}[/red]", str(part.expected), str(part.right), str(len(part.missed)),
-                str(len(part.wrong)), str(len(part.invented)), str(part.precision), str(part.recall),
-                mistakes[0] if mistakes else "",
+                str(len(part.wrong)), str(len(part.invented)), f"{part.precision:.4f}", f"{part.recall:.4f}",
             )  # fmt: skip
         for case, counts in self.cases.items():
             table.add_row(f"  {case}", str(counts["planted"]), str(counts["found"]), str(counts["missed"]))
+        first = [f"{name}: {mistake}" for name, part in self.parts().items() for mistake in part.mistakes()[:1]]
+        table.caption = "\n".join(first) or None
+        table.caption_justify = "left"
         return table
 
 

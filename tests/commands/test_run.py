@@ -14,6 +14,7 @@ from retail_assets.commands.ledger import plans, verify_all
 from retail_assets.commands.run import ChainResult
 from retail_assets.commands.summary import figures, summarise
 from retail_assets.commands.trace import trace_of
+from retail_assets.commands.worklists import exception_rows, print_exceptions
 from retail_assets.sandbox.datafaults import corrupt_bank_file, impossible_order
 from retail_assets.sandbox.faults import Fault
 from retail_assets.sandbox.score import score
@@ -228,6 +229,12 @@ def test_failures_stay_small(tmp_path_factory: pytest.TempPathFactory) -> None:
         assert len(refused) == 2
         assert {"US", "JP"} <= set(result.posted)
         assert all(result.posted[entity]["posted"] > 0 for entity in ("US", "JP"))
+
+        # The controller's summary and work list must be there on a bad day above all.
+        shown = io.StringIO()
+        summarise(shop.settings(), Console(file=shown, width=80), result)
+        assert "contract_violation" in shown.getvalue()
+        print_exceptions(Console(file=shown), exception_rows(shop.settings()))
 
         # The store comes back: what it lacked is loaded, matched and posted, and nothing is doubled.
         shop.server.faults.clear()
