@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import duckdb
-from rich.box import SIMPLE
 from rich.table import Table
 
 from retail_assets.sandbox.datafaults import planted_faults
@@ -131,7 +130,7 @@ class Score:
         table = Table(
             title=f"Marts against the truth: seed {self.seed}, {self.orders} orders, as of {self.as_of}",
             title_justify="left",
-            box=SIMPLE,
+            box=None,
             pad_edge=False,
         )
         table.add_column("compared", no_wrap=True)
