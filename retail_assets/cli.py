@@ -6,12 +6,15 @@ Exit codes: 0 all is well, 1 something failed or is wrong, 2 the command or the 
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 
+from retail_assets.commands import CommandError
 from retail_assets.settings import Settings, SettingsError, json_schema, load_settings
 
 app = typer.Typer(
@@ -71,7 +74,8 @@ def run(
     from retail_assets.commands.summary import summarise
 
     settings = _settings()
-    result = run_chain(settings, _progress(as_json), load=load)
+    with _explained():
+        result = run_chain(settings, _progress(as_json), load=load)
     if as_json:
         _print_json({"failures": result.failures, "failed_checks": result.failed_checks, "posted": result.posted,
                      "held": result.held, "seconds": result.seconds})  # fmt: skip
@@ -115,7 +119,8 @@ def post(entity: Entity = None, as_json: Json = False) -> None:
 
     settings = _settings()
     _existing_warehouse(settings)
-    result = post_entities(settings, _progress(as_json), _entities(settings, entity))
+    with _explained():
+        result = post_entities(settings, _progress(as_json), _entities(settings, entity))
     if as_json:
         _print_json({"posted": result.posted, "held": result.held, "failures": result.failures})
     raise typer.Exit(0 if result.ok else 1)
@@ -195,7 +200,8 @@ def dev(
     """Open the Dagster UI, with daemon, on this state; serve the simulated retailer too if that is configured."""
     from retail_assets.commands.dev import develop
 
-    develop(_settings(), _console(), port)
+    with _explained():
+        develop(_settings(), _console(), port)
 
 
 @exceptions.command("list")
@@ -279,12 +285,10 @@ def sandbox_demo(
     days: Days = None,
 ) -> None:
     """Generate and serve the simulated retailer, run the whole chain on it and print the summary."""
-    from retail_assets.commands.demo import AnotherWorldError, demonstrate
+    from retail_assets.commands.demo import demonstrate
 
-    try:
+    with _explained():
         agrees = demonstrate(_settings, _console(), seed=seed, orders=orders, days=days)
-    except AnotherWorldError as error:
-        _fail(str(error))
     raise typer.Exit(0 if agrees else 1)
 
 
@@ -295,12 +299,10 @@ def sandbox_generate(
     days: Days = None,
 ) -> None:
     """Make the simulated retailer: its systems' data, its bank statements and the truth about them."""
-    from retail_assets.commands.demo import AnotherWorldError, generate_world
+    from retail_assets.commands.demo import generate_world
 
-    try:
+    with _explained():
         generate_world(_settings(), _console(), seed=seed, orders=orders, days=days)
-    except AnotherWorldError as error:
-        _fail(str(error))
 
 
 @sandbox.command("serve")
@@ -348,6 +350,15 @@ def sandbox_break(
     except (ValueError, FileNotFoundError) as error:
         _fail(str(error))
     _console().print(spoiled, highlight=False)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """What keeps a command from going on is said in words, and ends it with 2."""
+    try:
+        yield
+    except CommandError as error:
+        _fail(str(error))
 
 
 def _console() -> Console:

@@ -13,6 +13,10 @@ EXPORT_GROUP: Final = "erp_export"
 BATCH_TAG: Final = "retail/batch"
 ENTITY_TAG: Final = "retail/entity"
 
+#: Marks runs that a command of ours runs in its own process, and not the daemon.
+RUNNER_TAG: Final = "retail/runner"
+COMMAND_RUNNER: Final = "command"
+
 
 def raw_asset_path(system: str, instance: str, table: str) -> list[str]:
     """Asset key path of one raw table as one source instance loads it."""

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from rich.console import Console
 
+from retail_assets.commands import CommandError
 from retail_assets.commands.home import prepare_home
 from retail_assets.sandbox.generator import World, generate, read_world
 from retail_assets.settings import Settings, sandbox_credentials
@@ -19,7 +20,7 @@ _START_SECONDS: Final = 30
 _READY: Final = "serving on "
 
 
-class AnotherWorldError(Exception):
+class AnotherWorldError(CommandError):
     """The home holds a simulated retailer made with other parameters."""
 
 

@@ -7,10 +7,12 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
+import dagster as dg
 from rich.console import Console
 
 from retail_assets.commands.demo import served_world
 from retail_assets.commands.home import environment, is_sandbox, prepare_home
+from retail_assets.commands.orphans import end_dead_runs, sole_runner
 from retail_assets.settings import Settings
 
 
@@ -25,6 +27,8 @@ def develop(settings: Settings, console: Console, port: int) -> None:
     prepare_home(settings)
     manifest_path(settings)
     os.environ.update(environment(settings))
+    with sole_runner(settings), dg.DagsterInstance.get() as instance:
+        end_dead_runs(instance)
     with ExitStack() as stack:
         if is_sandbox(settings) and (settings.sandbox_path / "world.json").is_file():
             url = stack.enter_context(served_world(settings))

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from retail_assets import keys
 from retail_assets.commands.home import environment, prepare_home
+from retail_assets.commands.orphans import end_dead_runs, sole_runner
 from retail_assets.definitions import build_definitions
 from retail_assets.defs.export.sensors import request_export
 from retail_assets.defs.ingest.instances import source_instances
@@ -55,7 +56,7 @@ def run_chain(settings: Settings, console: Console, *, load: bool = True) -> Cha
     result = ChainResult()
     with _phase(console, result, "Preparing the models"):
         definitions = build_definitions(settings)
-    with dg.DagsterInstance.get() as instance:
+    with _instance(settings) as instance:
         if load:
             with _phase(console, result, f"Loading {len(list(source_instances(settings)))} sources"):
                 _execute(definitions, instance, keys.INGEST_JOB, console, result)
@@ -73,10 +74,17 @@ def post_entities(settings: Settings, console: Console, entities: list[str]) -> 
     os.environ.update(environment(settings))
     result = ChainResult()
     definitions = build_definitions(settings)
-    with dg.DagsterInstance.get() as instance, _phase(console, result, "Posting to the ERP"):
+    with _instance(settings) as instance, _phase(console, result, "Posting to the ERP"):
         for entity in entities:
             _post(definitions, instance, entity, console, result)
     return result
+
+
+@contextmanager
+def _instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    with sole_runner(settings), dg.DagsterInstance.get() as instance:
+        end_dead_runs(instance)
+        yield instance
 
 
 def _post(
@@ -109,7 +117,12 @@ def _execute(
 ) -> dg.ExecuteInProcessResult:
     job = definitions.resolve_job_def(job_name)
     with redirect_stdout(_DbtProgress(console)), _quiet_loggers():
-        done = job.execute_in_process(instance=instance, run_config=_QUIET, tags=tags, raise_on_error=False)
+        done = job.execute_in_process(
+            instance=instance,
+            run_config=_QUIET,
+            tags={**(tags or {}), keys.RUNNER_TAG: keys.COMMAND_RUNNER},
+            raise_on_error=False,
+        )
     for event in done.all_events:
         if event.is_step_failure and event.step_key:
             reason = _reason(event.step_failure_data.error)

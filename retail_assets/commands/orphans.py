@@ -1,0 +1,62 @@
+"""Runs whose process was killed: Dagster still takes them for running, and their slot of the warehouse for taken."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import dagster as dg
+
+from retail_assets import keys
+from retail_assets.commands import CommandError
+from retail_assets.settings import Settings
+
+_IN_PROGRESS: Final = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+class AnotherRunError(CommandError):
+    """Another process is running the chain on this home."""
+
+
+@contextmanager
+def sole_runner(settings: Settings) -> Iterator[None]:
+    """Hold the home for one command that runs jobs in its own process.
+
+    The lock ends with its process, however that ends: whoever gets it knows that all earlier ones are gone.
+
+    Raises:
+        AnotherRunError: another command holds it.
+    """
+    path = settings.home / "run.lock"
+    handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AnotherRunError(f"another `retail` command is at work on {settings.home}: wait for its end") from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Fail the runs that a killed command left behind and give their slots back; to be called by the sole runner.
+
+    Without this the next run would wait for the slot of a process that no longer exists. Runs of the daemon are none
+    of ours: its own monitoring looks after them.
+
+    Returns:
+        The ids of the runs that were ended.
+    """
+    filters = dg.RunsFilter(statuses=_IN_PROGRESS, tags={keys.RUNNER_TAG: keys.COMMAND_RUNNER})
+    dead = list(instance.get_runs(filters))
+    for run in dead:
+        instance.report_run_failed(run, "Its command was killed; the next run goes on from there.")
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+    return [run.run_id for run in dead]
