@@ -140,6 +140,8 @@ def apply(
             raise PosterNotReadyError(problems)
         if anchor_path:
             _note_missing_anchor(engine, anchor_path, now, actor)
+            # Before the first posting as well: after a crash a missing anchor must not look like a stolen one.
+            audit.write_anchor(engine, anchor_path, now=now)
         worker = _Worker(engine, poster, plan, now, actor, run_id, pause)
         try:
             for item in worker.run(most_unavailable, result):

@@ -94,14 +94,18 @@ def verify_all(settings: Settings, *, with_erp: bool) -> tuple[list[str], dict[s
         if with_erp:
             for erp in settings.configuration.erps:
                 posters[erp.id] = stack.enter_context(closing(poster_for(erp)))
+        found = verify(operations, settings.audit_anchor_path, posters)
+        not_read = {problem.subject for problem in found if problem.code == "erp_not_checked"}
         problems = [
             f"{problem.subject}: {problem.message}"
-            for problem in verify(operations, settings.audit_anchor_path, posters)
+            for problem in found
             if with_erp or problem.code != "erp_not_checked"
         ]
+        posted = outbox.postings(operations, states=(outbox.POSTED,))
         checked = {
             "audit_entries": sum(1 for _ in audit.entries(operations)),
-            "documents_read_back": len(outbox.postings(operations, states=(outbox.POSTED,))) if with_erp else 0,
+            # An ERP that stopped answering half-way counts as not read: nobody should rely on a part.
+            "documents_read_back": sum(posting.erp_id not in not_read for posting in posted),
         }
     return problems, checked
 

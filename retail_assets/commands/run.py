@@ -20,6 +20,7 @@ from retail_assets import keys
 from retail_assets.commands.home import environment, prepare_home
 from retail_assets.commands.orphans import end_dead_runs, sole_runner
 from retail_assets.definitions import build_definitions
+from retail_assets.defs.checks.gate import gate_state
 from retail_assets.defs.export.sensors import request_export
 from retail_assets.defs.ingest.instances import source_instances
 from retail_assets.settings import Settings
@@ -30,7 +31,10 @@ _DBT_STEP: Final = re.compile(r"(\d+) of (\d+) (?:START|OK|PASS|WARN|FAIL|ERROR|
 
 @dataclass
 class ChainResult:
-    """What a run of the chain did: failures by step, and per entity what was posted, or why nothing was."""
+    """What a run of the chain did: failures by step, and per entity what was posted, or what its gate holds it for.
+
+    An entity whose latest batch was posted before is in neither.
+    """
 
     failures: dict[str, str] = field(default_factory=dict)
     failed_checks: list[str] = field(default_factory=list)
@@ -40,7 +44,7 @@ class ChainResult:
 
     @property
     def ok(self) -> bool:
-        return not self.failures and not self.failed_checks
+        return not self.failures and not self.failed_checks and not self.held
 
 
 def run_chain(settings: Settings, console: Console, *, load: bool = True) -> ChainResult:
@@ -93,7 +97,8 @@ def _post(
     job_name = keys.export_job_name(entity)
     request = request_export(instance, entity, job_name)
     if isinstance(request, dg.SkipReason):
-        result.held[entity] = str(request.skip_message)
+        if gate_state(instance, entity).batch_id is None:
+            result.held[entity] = str(request.skip_message)
         console.print(f"    {entity}: {request.skip_message}", highlight=False)
         return
     tags = {**(request.tags or {}), "dagster/run_key": request.run_key or ""}

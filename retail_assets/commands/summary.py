@@ -5,6 +5,7 @@ from decimal import Decimal
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -201,9 +202,9 @@ def _clearing(found: list[dict[str, Any]]) -> Table:
 
 
 def _exceptions(found: list[dict[str, Any]]) -> Table:
-    table = Table(title="What does not agree", title_justify="left")
+    table = Table(title="What does not agree", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for heading in ("entity", "exception", "count", "at risk", "owner", "first due"):
-        table.add_column(heading, justify="right" if heading in ("count", "at risk") else "left")
+        table.add_column(heading, justify="right" if heading in ("count", "at risk") else "left", no_wrap=True)
     for row in found:
         table.add_row(
             row["entity_code"],

@@ -4,6 +4,7 @@ import hashlib
 import io
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -157,6 +158,21 @@ def test_the_evidence_verifies(shop: Retailer, first_run: ChainResult) -> None:
     problems, checked = verify_all(shop.settings(), with_erp=True)
     assert problems == []
     assert checked["documents_read_back"] == sum(posted["posted"] for posted in first_run.posted.values())
+
+
+def test_documents_that_were_not_read_back_are_not_counted(shop: Retailer, first_run: ChainResult) -> None:
+    """A proof that counts what it did not look at is none."""
+    shop.server.faults.set("erp_main", Fault(down=True))
+    settings = shop.settings()
+    erp = settings.configuration.erps[0].model_copy(update={"retries": 0})
+    try:
+        problems, checked = verify_all(
+            replace(settings, configuration=settings.configuration.model_copy(update={"erps": (erp,)})), with_erp=True
+        )
+    finally:
+        shop.server.faults.clear()
+    assert problems
+    assert checked["documents_read_back"] == 0
 
 
 def test_no_secret_is_written_anywhere(shop: Retailer, first_run: ChainResult) -> None:
