@@ -1,6 +1,7 @@
 """The command line: what it says when it cannot go on, and how it exits."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from typer.testing import CliRunner
 
 from retail_assets.cli import app
 from retail_assets.settings import json_schema
+from tests.support.chain import environment
 
 COMMANDS = [
     ["run"], ["summary"], ["plan"], ["post"], ["trace"], ["verify"], ["prepare"], ["doctor"], ["dev"],
@@ -18,9 +20,10 @@ COMMANDS = [
 
 
 @pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
-    monkeypatch.setenv("RETAIL_HOME", str(tmp_path / "home"))
-    return CliRunner()
+def cli(tmp_path: Path) -> Iterator[CliRunner]:
+    # The options of `retail` are set in the environment, which has to be as before when the test is over.
+    with environment({"RETAIL_HOME": str(tmp_path / "home")}):
+        yield CliRunner()
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
