@@ -1,7 +1,6 @@
 """RETAIL_HOME: the folder that holds all state."""
 
 import shutil
-from pathlib import Path
 
 from retail_assets.settings import Settings
 
@@ -33,14 +32,3 @@ def environment(settings: Settings) -> dict[str, str]:
 def is_sandbox(settings: Settings) -> bool:
     """Whether the configuration is the simulated retailer's, shipped with the project."""
     return settings.config_path == settings.checkout / "data" / "retail.yaml"
-
-
-def existing_warehouse(settings: Settings) -> Path:
-    """The warehouse file.
-
-    Raises:
-        FileNotFoundError: nothing was built yet.
-    """
-    if not settings.warehouse_path.is_file():
-        raise FileNotFoundError(f"there is no warehouse at {settings.warehouse_path} yet: run `retail run` first")
-    return settings.warehouse_path
