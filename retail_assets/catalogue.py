@@ -1,38 +1,32 @@
-"""The raw tables for dbt and for readers: source files and a page of documentation, made from the declared contracts.
+"""What is made from the declared sources: dbt's source files, the page of contracts and the schema of ``retail.yaml``.
 
-``python -m retail_assets.catalogue`` writes them anew after a contract has changed.
+``python -m retail_assets.catalogue`` writes them anew after a declaration has changed.
 """
 
+import json
 import sys
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
-from retail_assets.contracts import TABLES, Column, Table, tables_of
+from retail_assets.contracts import SYSTEMS, Column, Table, tables_of
+from retail_assets.settings import json_schema
 
 _CHECKOUT: Final = Path(__file__).resolve().parent.parent
 _MODELS: Final = _CHECKOUT / "dbt_project" / "models"
 
-_SYSTEMS: Final = {
-    "woocommerce": "Stores as WooCommerce's REST API shows them.",
-    "stripe": "Gateway accounts as Stripe's API shows them; amounts in minor units.",
-    "bank": "Bank statements as the banks deliver them.",
-    "erp": "The ERPs' books and documents.",
-    "ops": "Configuration, clock, load status, quarantine and posting outbox of this platform.",
-}
-
 
 def systems() -> tuple[str, ...]:
     """Every source system that has contracts."""
-    return tuple(dict.fromkeys(table.system for table in TABLES))
+    return tuple(name for name, system in SYSTEMS.items() if system.tables)
 
 
 def dbt_sources(system: str) -> str:
     """The ``_sources.yml`` of one system: its raw tables with their columns, as YAML text.
 
     Raises:
-        KeyError: no contract names the system, or it is not described here.
+        KeyError: no contract names the system.
     """
     tables = tables_of(system)
     if not tables:
@@ -42,15 +36,13 @@ def dbt_sources(system: str) -> str:
         "sources": [
             {
                 "name": system,
-                "description": _SYSTEMS[system],
+                "description": SYSTEMS[system].description,
                 "schema": tables[0].schema,
                 "tables": [_table(table) for table in tables],
             }
         ],
     }
-    header = (
-        "# Made from retail_assets/contracts.py by `python -m retail_assets.catalogue`; change the contract instead.\n"
-    )
+    header = f"# Made from sources/{system}/source.yaml by `python -m retail_assets.catalogue`; change that instead.\n"
     return header + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
 
 
@@ -63,12 +55,12 @@ def contracts_page() -> str:
     """``docs/contracts.md``: every raw table with its owner, version, key and columns, as Markdown."""
     parts = [
         "# Contracts of the raw tables\n\n"
-        "Made from `retail_assets/contracts.py` by `python -m retail_assets.catalogue`. A record that breaks its "
+        "Made from the `source.yaml` of each source by `python -m retail_assets.catalogue`. A record that breaks its "
         "contract goes to quarantine, whole; `*` marks what must be there. Amounts are decimal(18,4), rates "
         "decimal(28,12), timestamps UTC.\n"
     ]
     for system in systems():
-        parts.append(f"## {system}\n\n{_SYSTEMS[system]}\n")
+        parts.append(f"## {system}\n\n{SYSTEMS[system].description}\n")
         parts.extend(_section(table) for table in tables_of(system))
     return "\n".join(parts)
 
@@ -80,9 +72,12 @@ def contracts_path() -> Path:
 
 def write_all() -> list[Path]:
     """Write the source files of all systems and the page; returns those that changed."""
-    texts = {sources_path(system): dbt_sources(system) for system in systems()} | {contracts_path(): contracts_page()}
+    texts = {sources_path(system): dbt_sources(system) for system in systems()}
+    texts[contracts_path()] = contracts_page()
+    texts[_CHECKOUT / "docs" / "retail.schema.json"] = json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
     changed = [path for path, text in texts.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     for path in changed:
+        path.parent.mkdir(exist_ok=True)
         path.write_text(texts[path], encoding="utf-8")
     return changed
 

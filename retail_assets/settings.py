@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Union
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
@@ -24,13 +24,17 @@ from pydantic import (
     Field,
     SecretStr,
     StringConstraints,
+    TypeAdapter,
     ValidationError,
     WithJsonSchema,
+    create_model,
     field_validator,
     model_validator,
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from retail_assets.contracts import SYSTEMS, Setting, System, Variant
+from retail_assets.mapping import CsvMapping
 from retail_assets.money import UnknownCurrencyError, exponent
 
 _CHECKOUT: Final = Path(__file__).resolve().parent.parent
@@ -98,11 +102,47 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
 
-class _HttpSource(_Model):
-    base_url: BaseUrl = Field(description="Address of the system; the API's own path is appended to it.")
-    requests_per_second: float | None = Field(None, gt=0, le=1000, description="Client-side limit; none if left out.")
-    timeout_seconds: float = Field(60, gt=0, le=600, description="How long to wait for an answer.")
-    retries: int = Field(5, ge=0, le=10, description="How often a failed read is tried again.")
+class Instance(_Model):
+    """What the blocks of all sections have in common.
+
+    The models that check ``retail.yaml`` are made from these and from what the systems declare (``source.yaml``): an
+    API adds ``base_url``, ``requests_per_second``, ``timeout_seconds`` and ``retries``, a file source ``folder``, and
+    each variant its own settings.
+    """
+
+    id: Id
+    system: str
+
+    @property
+    def declared(self) -> Variant:
+        """What the source system declares about this kind of instance."""
+        return variant_of(type(self).section(), self.system)[1]
+
+    @property
+    def source(self) -> str:
+        """The source system (folder under ``sources/``, schema ``raw_<source>``) that loads it."""
+        return variant_of(type(self).section(), self.system)[0].name
+
+    @classmethod
+    def section(cls) -> str:
+        """The section of ``retail.yaml`` it belongs to."""
+        raise NotImplementedError
+
+    def secret(self, name: str) -> str:
+        """The value of a setting that is a secret; AttributeError if this variant has no such setting."""
+        return getattr(self, name).get_secret_value()
+
+    def option(self, name: str) -> Any:
+        """The value of a setting that the variant declares; AttributeError if it has no such setting."""
+        return getattr(self, name)
+
+    # Of variants that are reached over http; declared here for those who read, filled by ``_model_of``.
+    if TYPE_CHECKING:
+        base_url: str
+        requests_per_second: float | None
+        timeout_seconds: float
+        retries: int
+        folder: str
 
 
 class Entity(_Model):
@@ -117,18 +157,20 @@ class Entity(_Model):
     company: str = Field(min_length=1, description="The ERP's own name of the entity.")
 
 
-class Store(_HttpSource):
-    """A WooCommerce store."""
+class Store(Instance):
+    """A store."""
 
-    id: Id
     name: str = Field(min_length=1)
-    system: Literal["woocommerce"] = "woocommerce"
     entity: EntityCode
-    site_url: BaseUrl | None = Field(
-        None, description="The store's public address, as gateways note it; base_url if left out."
-    )
-    consumer_key: Secret
-    consumer_secret: Secret
+
+    if TYPE_CHECKING:
+        site_url: str | None
+        consumer_key: SecretStr
+        consumer_secret: SecretStr
+
+    @classmethod
+    def section(cls) -> str:
+        return "stores"
 
 
 class GatewayStore(_Model):
@@ -138,44 +180,154 @@ class GatewayStore(_Model):
     payment_method: str = Field("stripe", min_length=1, description="Slug of the payment method in the store's orders.")
 
 
-class Gateway(_HttpSource):
-    """An account at a payment gateway."""
+class Gateway(Instance):
+    """An account at a payment gateway, or whoever else collects money for us."""
 
-    id: Id
-    base_url: PrivateUrl
-    system: Literal["stripe"]
     entity: EntityCode
     bank: Id = Field(description="Bank account its payouts go to.")
-    api_key: Secret
     stores: tuple[GatewayStore, ...] = Field(min_length=1)
     order_reference: Literal["number", "id"] = Field(
-        "number", description="What the plugin writes into metadata.order_id: the order's number or its id."
+        "number", description="What the order reference at the gateway holds: the order's number or its id."
     )
     reference_prefix: str = Field("", description="Prefix before the order number in merchant references.")
 
+    if TYPE_CHECKING:
+        api_key: SecretStr
 
-class Bank(_Model):
+    @classmethod
+    def section(cls) -> str:
+        return "gateways"
+
+
+class Bank(Instance):
     """A bank account whose statements are dropped into a folder."""
 
-    id: Id
+    system: str = Field(alias="format")
     entity: EntityCode
-    format: Literal["camt.053"]
-    folder: str = Field(min_length=1, description="Below RETAIL_HOME/inbox, or an absolute path.")
     account: str = Field(min_length=4, description="IBAN or other account id, as the statements have it.")
     currency: CurrencyCode
 
+    @classmethod
+    def section(cls) -> str:
+        return "banks"
 
-class Erp(_HttpSource):
+
+class TaxEngine(Instance):
+    """An account at a tax engine."""
+
+    entity: EntityCode
+
+    @classmethod
+    def section(cls) -> str:
+        return "tax"
+
+
+class Erp(Instance):
     """An ERP that keeps books."""
 
-    id: Id
-    base_url: PrivateUrl
-    system: Literal["erpnext"]
-    api_key: Secret
-    api_secret: Secret
-    key_field: str = Field(
-        "platform_ref", pattern=r"^[a-z][a-z0-9_]*$", description="Unique custom field that holds our posting key."
+    if TYPE_CHECKING:
+        api_key: SecretStr
+        api_secret: SecretStr
+        key_field: str
+
+    @classmethod
+    def section(cls) -> str:
+        return "erps"
+
+
+class FulfilmentProvider(Instance):
+    """A warehouse or logistics provider that ships for stores."""
+
+    stores: tuple[Id, ...] = Field(min_length=1, description="Stores it ships for.")
+
+    @classmethod
+    def section(cls) -> str:
+        return "fulfilment"
+
+
+_HTTP_FIELDS: Final[dict[str, Any]] = {
+    "timeout_seconds": (float, Field(60, gt=0, le=600, description="How long to wait for an answer.")),
+    "retries": (int, Field(5, ge=0, le=10, description="How often a failed read is tried again.")),
+}
+_FOLDER: Final = Field(min_length=1, description="Below RETAIL_HOME/inbox, or an absolute path.")
+_SETTING_TYPES: Final[dict[str, Any]] = {
+    "text": Annotated[str, StringConstraints(min_length=1)],
+    "secret": Secret,
+    "url": BaseUrl,
+    "integer": int,
+    "boolean": bool,
+    "csv_mapping": CsvMapping,
+}
+
+
+def variant_of(section: str, name: str) -> tuple[System, Variant]:
+    """The system that declares a variant of a section, and the variant; KeyError if none does."""
+    for system in SYSTEMS.values():
+        if system.section == section and name in system.variants:
+            return system, system.variants[name]
+    raise KeyError(f"{section}: {name}")
+
+
+def _model_of(base: type[Instance], variant: Variant) -> type[Instance]:
+    """The model of one variant: what its section has, how it is reached, and its own settings."""
+    tag = Literal[variant.name]  # pyright: ignore[reportInvalidTypeForm]
+    alias: dict[str, Any] = {"alias": "format"} if base is Bank else {}
+    default = variant.name if base is Store else ...
+    fields: dict[str, Any] = {"system": (tag, Field(default, description=f"{variant.title}.", **alias))}
+    if variant.access == "http":
+        # A store on plain http is sent OAuth signatures only; every other API is sent the secret itself.
+        url = BaseUrl if base is Store else PrivateUrl
+        fields["base_url"] = (url, Field(description="Address of the system; the API's own path is appended to it."))
+        limit = Field(variant.requests_per_second, gt=0, le=1000, description="Client-side limit. " + variant.quota)
+        fields |= {"requests_per_second": (float | None, limit), **_HTTP_FIELDS}
+    else:
+        fields["folder"] = (str, _FOLDER)
+    for setting in variant.settings:
+        fields[setting.name] = _setting_field(setting)
+    return create_model(f"{base.__name__}_{variant.name}", __base__=base, __doc__=f"{variant.title}.", **fields)
+
+
+def _setting_field(setting: Setting) -> tuple[Any, Any]:
+    kind: Any = Literal[setting.choices] if setting.type == "choice" else _SETTING_TYPES[setting.type]  # pyright: ignore[reportInvalidTypeForm]
+    if setting.pattern:
+        kind = Annotated[str, StringConstraints(pattern=setting.pattern)]
+    if setting.required:
+        return kind, Field(description=setting.description)
+    return (kind if setting.default is not None else kind | None), Field(
+        setting.default, description=setting.description
     )
+
+
+def _any_of(base: type[Instance]) -> Any:
+    """One model for a section: the block's ``system`` (of a bank: ``format``) decides which variant it is."""
+    models = [
+        _model_of(base, variant)
+        for system in SYSTEMS.values()
+        if system.section == base.section()
+        for variant in system.variants.values()
+    ]
+    if not models:
+        return base
+    union = Union[tuple(models)]  # noqa: UP007 - made at run time
+    if len(models) == 1:
+        return union
+    return Annotated[union, Field(discriminator="system")]
+
+
+if TYPE_CHECKING:
+    AnyStore = Store
+    AnyGateway = Gateway
+    AnyBank = Bank
+    AnyTaxEngine = TaxEngine
+    AnyErp = Erp
+    AnyProvider = FulfilmentProvider
+else:
+    AnyStore = _any_of(Store)
+    AnyGateway = _any_of(Gateway)
+    AnyBank = _any_of(Bank)
+    AnyTaxEngine = _any_of(TaxEngine)
+    AnyErp = _any_of(Erp)
+    AnyProvider = _any_of(FulfilmentProvider)
 
 
 class Policy(_Model):
@@ -214,10 +366,12 @@ class Configuration(_Model):
     """The content of ``retail.yaml``."""
 
     entities: tuple[Entity, ...] = Field(min_length=1)
-    stores: tuple[Store, ...] = Field(min_length=1)
-    gateways: tuple[Gateway, ...] = ()
-    banks: tuple[Bank, ...] = ()
-    erps: tuple[Erp, ...] = ()
+    stores: tuple[AnyStore, ...] = Field(min_length=1)
+    gateways: tuple[AnyGateway, ...] = ()
+    banks: tuple[AnyBank, ...] = ()
+    tax: tuple[AnyTaxEngine, ...] = ()
+    erps: tuple[AnyErp, ...] = ()
+    fulfilment: tuple[AnyProvider, ...] = ()
     policies: Policies = Policies()
     warehouse: Warehouse = Warehouse()
     operations: Operations = Operations()  # pyright: ignore[reportCallIssue]
@@ -254,6 +408,11 @@ class Configuration(_Model):
     def erp(self, erp_id: str) -> Erp:
         """The ERP with that id; KeyError if there is none."""
         return _by_key(self.erps, "id", erp_id)
+
+    @property
+    def instances(self) -> tuple[Instance, ...]:
+        """Every configured source instance: stores, gateways, banks, tax engines, ERPs, logistics providers."""
+        return (*self.stores, *self.gateways, *self.banks, *self.tax, *self.erps, *self.fulfilment)
 
     def policy(self, entity_code: str) -> Policy:
         """What holds for an entity: its own decisions over the default ones."""
@@ -306,9 +465,9 @@ class Settings:
         url = self.configuration.operations.url
         return url.get_secret_value() if url else f"sqlite:///{self.home / 'operations.sqlite'}"
 
-    def inbox_path(self, bank: Bank) -> Path:
-        """The folder a bank's statements are dropped into."""
-        return self.home / "inbox" / bank.folder
+    def inbox_path(self, instance: Instance) -> Path:
+        """The folder an instance's files are dropped into; of one that is reached over http, one of its own name."""
+        return self.home / "inbox" / getattr(instance, "folder", instance.id)
 
     def now(self) -> datetime:
         """The one clock: ``as_of`` when it is set, else the current time; aware, UTC."""
@@ -371,7 +530,7 @@ def read_configuration(path: Path, environment: Mapping[str, str]) -> Configurat
     try:
         return Configuration.model_validate(filled)
     except ValidationError as error:
-        details = [_as_written(detail, document) for detail in error.errors()]
+        details = [_as_written(_untagged(detail), document) for detail in error.errors()]
         raise SettingsError(str(path), map(_in_words, details)) from None
 
 
@@ -405,11 +564,29 @@ def json_schema() -> dict[str, Any]:
     }
 
 
-_SECRET_FIELDS: Final = frozenset({"consumer_key", "consumer_secret", "api_key", "api_secret"})
+def instance_of(section: str, block: Mapping[str, Any]) -> Any:
+    """One block of a section (``stores``, ``gateways``, …) as the model that its variant declares.
+
+    Raises:
+        pydantic.ValidationError: the block breaks the schema.
+    """
+    blocks: Any = Configuration.model_fields[section].annotation
+    (items,) = TypeAdapter(blocks).validate_python([block])
+    return items
+
+
+_SECRET_FIELDS: Final = frozenset(
+    setting.name
+    for system in SYSTEMS.values()
+    for variant in system.variants.values()
+    for setting in variant.settings
+    if setting.type == "secret"
+)
+_SECTIONS: Final = ("stores", "gateways", "banks", "tax", "erps", "fulfilment")
 
 
 def _literal_secrets(document: Mapping[str, Any]) -> Iterable[str]:
-    for section in ("stores", "gateways", "erps"):
+    for section in _SECTIONS:
         items = document.get(section)
         for index, item in enumerate(items if isinstance(items, list) else []):
             for field in _SECRET_FIELDS & set(item if isinstance(item, dict) else ()):
@@ -435,6 +612,14 @@ def _fill(value: Any, environment: Mapping[str, str], path: str, problems: list[
         if not environment.get(name):
             problems.append(f"{path}: the environment variable {name} is not set")
     return _REFERENCE.sub(lambda match: environment.get(match[1], ""), value)
+
+
+def _untagged(detail: ErrorDetails) -> ErrorDetails:
+    """The error at its place in the file: pydantic puts the variant's name behind the index of its block."""
+    section, *rest = detail["loc"] or ("",)
+    if section in _SECTIONS and len(rest) > 1 and any(rest[1] in system.variants for system in SYSTEMS.values()):
+        rest.pop(1)
+    return {**detail, "loc": (section, *rest)}
 
 
 def _as_written(detail: ErrorDetails, document: Any) -> ErrorDetails:
@@ -486,18 +671,18 @@ def _by_key(items: Iterable[Any], field: str, key: str) -> Any:
 
 
 def _duplicates(configuration: Configuration) -> Iterable[str]:
-    instances = [
-        item.id
-        for group in (configuration.stores, configuration.gateways, configuration.banks, configuration.erps)
-        for item in group
-    ]
+    instances = [item.id for item in configuration.instances]
     for name, ids in (("entities", [entity.code for entity in configuration.entities]), ("sources", instances)):
         for key, count in Counter(ids).items():
             if count > 1:
-                yield f"{name}: {key!r} is used {count} times; ids must be unique over stores, gateways, banks and erps"
+                yield f"{name}: {key!r} is used {count} times; ids must be unique over all sections"
     for path, values, reason in (
         ("entities", [(e.erp, e.company) for e in configuration.entities], "they would post into one set of books"),
-        ("banks", [bank.folder for bank in configuration.banks], "each would refuse the other's statements"),
+        (
+            "folders",
+            [item.folder for item in configuration.instances if item.declared.access == "files"],
+            "each would refuse the other's files",
+        ),
         ("banks", [bank.account for bank in configuration.banks], "its lines would be counted twice"),
     ):
         for value, count in Counter(values).items():
@@ -522,6 +707,7 @@ def _dangling(configuration: Configuration) -> Iterable[str]:
         ("stores", configuration.stores),
         ("gateways", configuration.gateways),
         ("banks", configuration.banks),
+        ("tax", configuration.tax),
     ):
         for index, item in enumerate(items):
             if item.entity not in entities:
@@ -540,6 +726,10 @@ def _dangling(configuration: Configuration) -> Iterable[str]:
                     f"gateways[{index}].stores[{position}].store: {served.store!r} sells for entity "
                     f"{stores[served.store].entity}, not {gateway.entity}; an entry belongs to exactly one entity"
                 )
+    for index, provider in enumerate(configuration.fulfilment):
+        for position, store in enumerate(provider.stores):
+            if store not in stores:
+                yield unknown(f"fulfilment[{index}].stores[{position}]", store, stores)
     for code in configuration.policies.entities:
         if code not in entities:
             yield unknown(f"policies.entities.{code}", code, entities)

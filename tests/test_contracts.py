@@ -7,7 +7,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from retail_assets.contracts import INSTANCE_COLUMNS, TABLES, Table, children_of, table, tables_of
+from retail_assets.contracts import TABLES, Table, children_of, table, tables_of
 from retail_assets.sources.schema import ARROW_TYPES, create_table_sql, dlt_columns, record_schema, table_schema
 from retail_assets.sources.warehouse import create_raw_tables
 
@@ -44,7 +44,7 @@ def test_keys_exist_and_are_required(contract: Table) -> None:
 def test_instances_share_a_table_without_sharing_keys(contract: Table) -> None:
     """Order 1001 of one store overwrote order 1001 of another."""
     if contract.system != "ops":
-        assert contract.primary_key[0] == INSTANCE_COLUMNS[contract.system]
+        assert contract.primary_key[0] == contract.instance_column
     if contract.parent_key:
         assert contract.parent_key == contract.primary_key[: len(contract.parent_key)]
 

@@ -1,6 +1,10 @@
-{#- The rows of one canonical gateway staging model over all gateway systems of var gateway_systems. -#}
+{#- The rows of one canonical gateway staging model over the gateway systems that have it (var gateway_systems). -#}
 {% macro union_gateways(entity, columns) -%}
-    {% for system in var("gateway_systems") -%}
+    {% set systems = [] -%}
+    {% for system, entities in var("gateway_systems").items() if entity in entities -%}
+    {% do systems.append(system) -%}
+    {% endfor -%}
+    {% for system in systems -%}
     select
         {% for column in columns -%}
         {{ column }}{{ "," if not loop.last }}

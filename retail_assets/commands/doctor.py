@@ -12,16 +12,23 @@ from rich.console import Console
 from rich.table import Table
 
 from retail_assets.commands.home import prepare_home
+from retail_assets.defs.ingest.instances import source_instances
 from retail_assets.erp.factory import poster_for
 from retail_assets.http import HttpError, HttpStatusError
 from retail_assets.ops.store import open_store
-from retail_assets.settings import Bank, Erp, Gateway, Settings, Store
-from retail_assets.sources.stripe.client import StripeClient
-from retail_assets.sources.woocommerce.client import StoreClient
+from retail_assets.settings import Erp, Settings
 
 # Versions 3.7.0 to 3.51.2 of SQLite can lose a commit when the WAL is reset under two writers; we keep to one writer.
 _SAFE_SQLITE: Final = (3, 51, 3)
 _UNAUTHORIZED: Final = (401, 403)
+#: What an instance of a section of retail.yaml is called.
+_WORDS: Final = {
+    "stores": "store",
+    "gateways": "gateway",
+    "banks": "bank",
+    "tax": "tax engine",
+    "fulfilment": "logistics provider",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +56,14 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _examined(
         "warehouse", lambda: _warehouse(settings), "End the process that holds it, or wait for its run to end."
     )
-    for store in configuration.stores:
-        yield _examined(
-            f"store {store.id}", lambda store=store: _store(store), f"Check base_url and keys of store {store.id}."
-        )
-    for gateway in configuration.gateways:
-        yield _examined(
-            f"gateway {gateway.id}",
-            lambda gateway=gateway: _gateway(gateway),
-            f"Check base_url and api_key of gateway {gateway.id}.",
-        )
-    for bank in configuration.banks:
-        yield _examined(
-            f"bank {bank.id}", lambda bank=bank: _bank(settings, bank), "Let the bank's statements be dropped there."
-        )
+    for instance in source_instances(settings):
+        # An ERP is also written to: it is examined by its poster, below.
+        if instance.configured.section() in _WORDS:
+            yield _examined(
+                f"{_WORDS[instance.configured.section()]} {instance.instance}",
+                instance.examine,
+                f"Check the block of {instance.instance} in retail.yaml.",
+            )
     for erp in configuration.erps:
         yield _examined(
             f"ERP {erp.id}",
@@ -125,24 +126,6 @@ def _warehouse(settings: Settings) -> str:
     with duckdb.connect(str(settings.warehouse_path), read_only=True) as connection:
         tables = connection.execute("select count(*) from duckdb_tables() where schema_name = 'marts'").fetchall()[0][0]
     return f"{tables} marts"
-
-
-def _store(store: Store) -> str:
-    with closing(StoreClient(store)) as client:
-        response = client.get("orders", {"per_page": 1})
-    return f"{response.headers.get('X-WP-Total', '?')} orders at {store.base_url}"
-
-
-def _gateway(gateway: Gateway) -> str:
-    with closing(StripeClient(gateway)) as client:
-        client.get("balance")
-    return f"answers at {gateway.base_url}"
-
-
-def _bank(settings: Settings, bank: Bank) -> str:
-    folder = settings.inbox_path(bank)
-    files = [path for path in folder.iterdir() if path.is_file()]
-    return f"{len(files)} files in {folder}"
 
 
 def _erp(erp: Erp) -> str:

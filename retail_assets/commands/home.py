@@ -12,8 +12,8 @@ def prepare_home(settings: Settings) -> None:
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in _FOLDERS:
         (settings.home / name).mkdir(mode=0o700, exist_ok=True)
-    for bank in settings.configuration.banks:
-        settings.inbox_path(bank).mkdir(mode=0o700, parents=True, exist_ok=True)
+    for instance in settings.configuration.instances:
+        settings.inbox_path(instance).mkdir(mode=0o700, parents=True, exist_ok=True)
     shutil.copyfile(settings.checkout / "dagster.yaml", settings.dagster_path / "dagster.yaml")
 
 

@@ -88,25 +88,28 @@ def convert(
     columns = _root_columns(table, root, parsed.given)
     lists = {child: _children(child, root, columns) for child in children_of(table)}
 
-    faults = _broken_rules(table, columns)
+    faults = broken_rules(table, columns)
     for child, (child_columns, parents) in lists.items():
         # Without this a list that was renamed or left out would remove the children that are there.
-        for row in pc.indices_nonzero(pc.is_null(root.column(child.list_path))).to_pylist():
+        missing = [] if child.optional else pc.indices_nonzero(pc.is_null(root.column(child.list_path))).to_pylist()
+        for row in missing:
             faults.setdefault(row, (child.list_path or "", None, "is missing, but the contract requires it"))
-        for row, (column, value, reason) in _broken_rules(child, child_columns).items():
+        for row, (column, value, reason) in broken_rules(child, child_columns).items():
             faults.setdefault(parents[row].as_py(), (f"{child.list_path}[].{column}", value, reason))
     for row, (column, value, reason) in sorted(faults.items()):
         payload = parsed.payloads[row]
-        key = _record_key(table, columns, row)
+        key = record_key(table, columns, row)
         parsed.rejected.append(Rejection(key, column, value, reason, f"{origin}, record {key}", payload))
 
     keep = pa.array([row not in faults for row in range(root.num_rows)])
     payloads = [payload for row, payload in enumerate(parsed.payloads) if row not in faults]
-    tables = {table: _finish(table, _filter(columns, keep), instance, loaded_at, payloads)}
+    tables = {table: finish(table, _filter(columns, keep), instance, loaded_at, payloads)}
     for child, (child_columns, parents) in lists.items():
         kept = _filter(child_columns, pc.take(keep, parents))
-        tables[child] = _finish_child(child, kept, _filter(columns, keep), instance, loaded_at)
-    keys = [_record_key(table, columns, row) for row in range(root.num_rows) if row not in faults]
+        # A record that lacks an optional list says nothing about it: what is there stays.
+        stated = pc.and_(keep, pc.is_valid(root.column(child.list_path).combine_chunks()))
+        tables[child] = _finish_child(child, kept, _filter(columns, stated), instance, loaded_at)
+    keys = [record_key(table, columns, row) for row in range(root.num_rows) if row not in faults]
     return Batch(table, len(records), tables, parsed.rejected, keys)
 
 
@@ -127,7 +130,7 @@ def from_rows(
         column.name: pa.array([row.get(column.name) for row in rows], type=ARROW_TYPES[column.type])
         for column in table.columns
     }
-    return _finish(table, columns, instance, loaded_at, payloads)
+    return finish(table, columns, instance, loaded_at, payloads)
 
 
 def _parse(table: Table, records: list[bytes], given: list[Mapping[str, Any]], origin: str, parsed: _Parsed) -> None:
@@ -259,7 +262,7 @@ def _typed(column: Column, array: pa.Array) -> pa.Array:
     return array
 
 
-def _broken_rules(table: Table, columns: Mapping[str, pa.Array]) -> dict[int, tuple[str, str | None, str]]:
+def broken_rules(table: Table, columns: Mapping[str, pa.Array]) -> dict[int, tuple[str, str | None, str]]:
     """Rows that break a rule of their contract: row → (column, value, reason)."""
     faults: dict[int, tuple[str, str | None, str]] = {}
     for column in table.columns:
@@ -283,7 +286,7 @@ def _filter(columns: Mapping[str, pa.Array], keep: pa.Array) -> dict[str, pa.Arr
     return {name: array.filter(keep) for name, array in columns.items()}
 
 
-def _finish(
+def finish(
     table: Table,
     columns: Mapping[str, pa.Array],
     instance: str,
@@ -315,7 +318,7 @@ def _finish_child(
     tombstones = {
         column.name: childless
         if column.name == parent_column
-        else pa.array([_TOMBSTONE_ID] * gone, ARROW_TYPES[column.type])
+        else pa.array([_TOMBSTONE_ID] * gone, pa.int64()).cast(ARROW_TYPES[column.type])
         if column.name == "id"
         else pa.nulls(gone, ARROW_TYPES[column.type])
         for column in child.columns
@@ -334,6 +337,6 @@ def _common(table: Table, count: int, instance: str, loaded_at: datetime) -> dic
     return common
 
 
-def _record_key(table: Table, columns: Mapping[str, pa.Array], row: int) -> str:
+def record_key(table: Table, columns: Mapping[str, pa.Array], row: int) -> str:
     parts = (columns[name][row].as_py() for name in table.primary_key if name in columns)
     return "/".join("?" if part is None else str(part) for part in parts)

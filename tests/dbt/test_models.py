@@ -87,7 +87,16 @@ def test_only_the_three_schemas_are_written(built: Warehouse) -> None:
 
 def test_a_new_gateway_is_a_folder_and_an_entry(manifest: dict[str, Any]) -> None:
     """An intermediate model or a mart that reads one gateway's staging by name."""
-    staged = {"settlement_lines", "payout_lines", "payments", "refunds", "disputes", "payouts", "balances"}
+    staged = {
+        "line_types",
+        "settlement_lines",
+        "payout_lines",
+        "payments",
+        "refunds",
+        "disputes",
+        "payouts",
+        "balances",
+    }
     readers = {
         node["name"]
         for node in manifest["nodes"].values()

@@ -1,14 +1,6 @@
 {{ config(materialized='view') }}
 
--- The ledger lines of all gateways, typed by the seed. A category that the seed does not know is unknown, not guessed.
-with lines as (
-    {{ union_gateways('settlement_lines', [
-        "settlement_line_key", "gateway_id", "gateway_system", "source_table", "line_id", "source_category",
-        "source_type", "source_id", "line_status", "description", "currency_code", "gross_amount", "fee_amount",
-        "net_amount", "exchange_rate", "is_clearing", "booked_at", "available_at", "payload_sha256",
-    ]) | indent(4) }}
-)
-
+-- The ledger lines of all gateways, typed. A category that is not listed is unknown, not guessed.
 select
     lines.settlement_line_key,
     lines.gateway_id,
@@ -30,6 +22,6 @@ select
     lines.booked_at,
     lines.available_at,
     lines.payload_sha256
-from lines
-left join {{ ref('line_types') }} as line_types
+from {{ ref('int_gateway_lines_unioned') }} as lines
+left join {{ ref('int_line_types_unioned') }} as line_types
     on lines.gateway_system = line_types.gateway_system and lines.source_category = line_types.source_category

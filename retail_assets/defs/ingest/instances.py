@@ -1,59 +1,49 @@
 """The configured source instances, each with the way to build its dlt source."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
 
 from dlt.sources import DltSource
 
-from retail_assets.settings import Settings
-from retail_assets.sources.bank import bank_source
-from retail_assets.sources.erp import erp_source
+from retail_assets.settings import Instance, Settings
 from retail_assets.sources.intake import Intake
-from retail_assets.sources.stripe import stripe_source
-from retail_assets.sources.woocommerce import woocommerce_source
 
 
 @dataclass(frozen=True, slots=True)
 class SourceInstance:
-    """One store, gateway account, bank account or ERP.
+    """One store, gateway account, bank account, tax engine, ERP or logistics provider.
 
-    ``build`` makes a fresh dlt source: dlt sources cannot be run twice in one process.
+    ``system`` is the package under ``sources/`` that loads it; ``configured`` its block of ``retail.yaml``; ``inbox``
+    the folder for its file drops.
     """
 
     system: str
     instance: str
     title: str
-    build: Callable[[Intake], DltSource]
+    configured: Instance
+    inbox: Path
 
     def intake(self, settings: Settings) -> Intake:
         """A door for one load."""
         return Intake(self.system, self.instance, settings.now(), settings.operations_url)
 
+    def build(self, intake: Intake) -> DltSource:
+        """A fresh dlt source: dlt sources cannot be run twice in one process.
+
+        Every package under ``sources/`` that declares variants has functions ``build`` and ``examine``, so that a new
+        system needs no line here.
+        """
+        package = import_module(f"retail_assets.sources.{self.system}")
+        return package.build(self.configured, intake, self.inbox)
+
+    def examine(self) -> str:
+        """Whether it can be reached: a sentence, or an exception that says what is wrong."""
+        return import_module(f"retail_assets.sources.{self.system}").examine(self.configured, self.inbox)
+
 
 def source_instances(settings: Settings) -> Iterator[SourceInstance]:
-    """Every store, gateway, bank and ERP of the configuration."""
-    configuration = settings.configuration
-    for store in configuration.stores:
-        yield SourceInstance(
-            "woocommerce",
-            store.id,
-            f"store {store.name}",
-            lambda intake, store=store: woocommerce_source(store, intake),
-        )
-    for gateway in configuration.gateways:
-        yield SourceInstance(
-            "stripe",
-            gateway.id,
-            f"Stripe account {gateway.id}",
-            lambda intake, gateway=gateway: stripe_source(gateway, intake),
-        )
-    for bank in configuration.banks:
-        folder = settings.inbox_path(bank)
-        yield SourceInstance(
-            "bank",
-            bank.id,
-            f"bank account {bank.account}",
-            lambda intake, bank=bank, folder=folder: bank_source(bank, folder, intake),
-        )
-    for erp in configuration.erps:
-        yield SourceInstance("erp", erp.id, f"ERP {erp.id}", lambda intake, erp=erp: erp_source(erp, intake))
+    """Every instance of the configuration."""
+    for item in settings.configuration.instances:
+        yield SourceInstance(item.source, item.id, f"{item.declared.title} {item.id}", item, settings.inbox_path(item))

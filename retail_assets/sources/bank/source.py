@@ -12,14 +12,13 @@ from retail_assets.contracts import table
 from retail_assets.ops.quarantine import Rejection
 from retail_assets.settings import Bank
 from retail_assets.sources.bank.camt import Statement, StatementError, read_statements
+from retail_assets.sources.files import complete_files
 from retail_assets.sources.intake import Intake
 from retail_assets.sources.records import Batch, from_rows
 from retail_assets.sources.warehouse import SCHEMA_CONTRACT
 
 _FILES: Final = "files"
 _VERSIONS: Final = "versions"
-# Names under which senders write before they rename: such a file is not complete yet.
-_UNFINISHED: Final = (".tmp", ".part", ".partial", ".filepart")
 
 
 @dlt.source(name="bank", max_table_nesting=0)
@@ -63,7 +62,7 @@ def _new_files(
     bank: Bank, folder: Path, loaded: Mapping[str, str]
 ) -> Iterator[tuple[Path, str, list[Statement], list[Rejection]]]:
     seen: set[str] = set()
-    for path in _complete_files(folder):
+    for path in complete_files(folder):
         content = path.read_bytes()
         digest = hashlib.sha256(content).hexdigest()
         if digest not in loaded and digest not in seen:
@@ -80,16 +79,6 @@ def _version(statement: Statement, path: Path) -> tuple[str, list[str]]:
 def _is_newest(statement: Statement, path: Path, versions: Mapping[str, list[str]]) -> bool:
     key, version = _version(statement, path)
     return versions[key] == version
-
-
-def _complete_files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.is_file() and not path.name.startswith(".") and path.suffix.lower() not in _UNFINISHED
-    )
 
 
 def _read(bank: Bank, path: Path, content: bytes) -> tuple[list[Statement], list[Rejection]]:

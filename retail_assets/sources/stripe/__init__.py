@@ -1,5 +1,25 @@
 """Stripe: balance transactions, charges, refunds, disputes and payouts of one account."""
 
+from contextlib import closing
+from pathlib import Path
+
+from dlt.sources import DltSource
+
+from retail_assets.settings import Gateway
+from retail_assets.sources.intake import Intake
+from retail_assets.sources.stripe.client import StripeClient
 from retail_assets.sources.stripe.source import stripe_source
 
-__all__ = ["stripe_source"]
+__all__ = ["build", "examine", "stripe_source"]
+
+
+def build(configured: Gateway, intake: Intake, inbox: Path) -> DltSource:
+    """The dlt source of a configured account; nothing is read before it is iterated."""
+    return stripe_source(configured, intake)
+
+
+def examine(configured: Gateway, inbox: Path) -> str:
+    """What a doctor finds: a sentence when all is well, an exception of the client's otherwise."""
+    with closing(StripeClient(configured)) as client:
+        client.get("balance")
+    return f"answers at {configured.base_url}"

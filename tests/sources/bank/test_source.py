@@ -6,13 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from retail_assets.settings import Bank
+from retail_assets.settings import instance_of
 from retail_assets.sources.bank import bank_source
 from retail_assets.sources.intake import Counts
 from tests.sources.bank.files import IBAN, document, entry, statement
 from tests.sources.loading import Home
 
-BANK = Bank(id="bank_de", entity="DE", format="camt.053", folder="bank_de", account=IBAN, currency="EUR")
+BANK = instance_of(
+    "banks",
+    {
+        "id": "bank_de",
+        "entity": "DE",
+        "format": "camt.053",
+        "folder": "bank_de",
+        "account": IBAN,
+        "currency": "EUR",
+    },
+)
 
 
 @pytest.fixture

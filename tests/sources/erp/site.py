@@ -10,12 +10,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from retail_assets.settings import Erp
+from retail_assets.settings import Erp, instance_of
 
 
 def settings_for(url: str, **changes: Any) -> Erp:
     """The site as retail.yaml would have it."""
-    return Erp.model_validate(
+    return instance_of(
+        "erps",
         {
             "id": "erp_main",
             "system": "erpnext",
@@ -24,7 +25,7 @@ def settings_for(url: str, **changes: Any) -> Erp:
             "api_secret": "canary-secret",
             "retries": 0,
             **changes,
-        }
+        },
     )
 
 

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from retail_assets.settings import Gateway
+from retail_assets.settings import Gateway, instance_of
 
 KEY = "sk_test_canary-key"
 DAY = 86_400
@@ -19,7 +19,8 @@ OPENED = 1_762_000_000
 
 def settings_for(url: str) -> Gateway:
     """The account as retail.yaml would have it."""
-    return Gateway.model_validate(
+    return instance_of(
+        "gateways",
         {
             "id": "stripe_us",
             "system": "stripe",
@@ -30,7 +31,7 @@ def settings_for(url: str) -> Gateway:
             "stores": [{"store": "cedar_us"}],
             "retries": 0,
             "requests_per_second": 1000,
-        }
+        },
     )
 
 

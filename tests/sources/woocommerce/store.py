@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from retail_assets.settings import Store
+from retail_assets.settings import Store, instance_of
 from tests.support.replay import RECORDED
 
 KEY, SECRET = "ck_canary-key", "cs_canary-secret"
@@ -26,7 +26,8 @@ OPENED = datetime(2026, 11, 1, 9, 0, tzinfo=UTC)
 
 def settings_for(url: str, **changes: Any) -> Store:
     """The store as retail.yaml would have it."""
-    return Store.model_validate(
+    return instance_of(
+        "stores",
         {
             "id": "cedar_us",
             "name": "Cedar",
@@ -36,7 +37,7 @@ def settings_for(url: str, **changes: Any) -> Store:
             "consumer_secret": SECRET,
             "retries": 0,
             **changes,
-        }
+        },
     )
 
 
