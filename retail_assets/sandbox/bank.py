@@ -62,10 +62,12 @@ class Statement:
         return f"{self.bank.bank_id}_{self.day:%Y%m%d}_{self.sequence:05d}.xml"
 
 
-def payout_entries(bank: BankProfile, payouts: list[Payout], last_day: date, rng: Random) -> Iterator[BankEntry]:
-    """What the bank books for payouts up to ``last_day``.
+def payout_entries(
+    bank: BankProfile, payouts: list[Payout], last_day: date, rng: Random, payer: str = "STRIPE"
+) -> Iterator[BankEntry]:
+    """What the bank books for payouts of ``payer`` up to ``last_day``.
 
-    Some lines carry Stripe's trace id (where the payout has one), some the payout's id, the rest only say who paid.
+    Some lines carry the payer's trace id (where the payout has one), some the payout's id, the rest only say who paid.
     Those that can be told by an id may be booked a day late.
     """
     for payout in payouts:
@@ -75,15 +77,16 @@ def payout_entries(bank: BankProfile, payouts: list[Payout], last_day: date, rng
         may_be_late = named and is_business_day(arrival + DAY, bank.country)
         booked = arrival + DAY if may_be_late and rng.random() < 0.2 else arrival
         if payout.trace_id:
-            end_to_end, remittance = "NOTPROVIDED", f"STRIPE TRACE {payout.trace_id}"
+            end_to_end, remittance = "NOTPROVIDED", f"{payer} TRACE {payout.trace_id}"
         elif named:
             in_text = rng.random() < 0.5
             end_to_end = "NOTPROVIDED" if in_text else payout.id
-            remittance = f"STRIPE PAYOUT {payout.id}" if in_text else "STRIPE PAYOUT"
+            remittance = f"{payer} PAYOUT {payout.id}" if in_text else f"{payer} PAYOUT"
         else:
-            end_to_end, remittance = "NOTPROVIDED", "STRIPE TRANSFER"
+            end_to_end, remittance = "NOTPROVIDED", f"{payer} TRANSFER"
         if booked <= last_day:
-            yield BankEntry(payout.amount, booked, booked, end_to_end, remittance, "Stripe Payments", payout.id)
+            counterparty = f"{payer.title()} Payments"
+            yield BankEntry(payout.amount, booked, booked, end_to_end, remittance, counterparty, payout.id)
 
 
 def other_entries(

@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from retail_assets.sandbox import bank as banking
-from retail_assets.sandbox.calendars import PayoutDays
+from retail_assets.sandbox.calendars import DAY, PayoutCalendar, PayoutDays, midnight
 from retail_assets.sandbox.catalogue import (
     customer_record,
     customers,
@@ -24,14 +24,27 @@ from retail_assets.sandbox.catalogue import (
     tax_records,
     variation_records,
 )
+from retail_assets.sandbox.channels import ChannelAccount, provider_of
 from retail_assets.sandbox.erp_seed import erp_seed
 from retail_assets.sandbox.history import StoreHistory
 from retail_assets.sandbox.journals import TrueBooks
+from retail_assets.sandbox.ledgers import GatewayLedger
 from retail_assets.sandbox.minor import text
 from retail_assets.sandbox.orders import OrderMaker
 from retail_assets.sandbox.payments import LedgerLine, Payout, StripeAccount
 from retail_assets.sandbox.plan import SHORTEST_DAYS, Planner, Window, share_cases, share_orders
-from retail_assets.sandbox.profiles import BANKS, ENTITIES, STORES, GatewayProfile, StoreProfile, gateway_of
+from retail_assets.sandbox.profiles import (
+    BANKS,
+    CHANNELS,
+    ENTITIES,
+    STORES,
+    BankProfile,
+    ChannelProfile,
+    GatewayProfile,
+    StoreProfile,
+    channels_of,
+    gateway_of,
+)
 from retail_assets.sandbox.rates import ExchangeRates
 from retail_assets.sandbox.storage import StateFile, encode, gateway_file, store_file
 from retail_assets.sandbox.truth import TruthWriter, writing_truth
@@ -117,6 +130,7 @@ def generate(
         clear_statements(inbox, bank_id)
         for statement in written:
             banking.write_statement(statement, inbox)
+    _drop_reports(home, maker.ledgers)
     world = World(seed, orders, days, _iso(parameters.as_of), maker.counts, maker.cases)
     # Written last: a world without it is not finished.
     (folder / WORLD_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(asdict(world)), indent=2) + b"\n")
@@ -136,8 +150,29 @@ def clear_statements(inbox: Path, bank_id: str) -> None:
             path.unlink()
 
 
+def _drop_reports(home: Path, ledgers: list[GatewayLedger]) -> None:
+    """Drop the settlement files of the accounts whose providers deliver files; those of an earlier world go first."""
+    for ledger in ledgers:
+        provider = provider_of(CHANNELS[ledger.gateway_id])
+        if hasattr(provider, "write_files"):
+            inbox = home / "inbox" / ledger.gateway_id
+            shutil.rmtree(inbox, ignore_errors=True)
+            inbox.mkdir(parents=True)
+            provider.write_files(ledger, inbox)
+
+
 def _iso(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True, slots=True)
+class _Paid:
+    """What a gateway account paid out: its payouts, the name the bank knows it by, and the books they go into."""
+
+    gateway_id: str
+    payer: str
+    payouts: list[Payout]
+    books: TrueBooks
 
 
 class _WorldMaker:
@@ -153,6 +188,7 @@ class _WorldMaker:
         self._rates = ExchangeRates(self._first_day, parameters.as_of.date(), self._rng("rates"))
         self.counts: dict[str, int] = {}
         self.cases: dict[str, int] = {}
+        self.ledgers: list[GatewayLedger] = []
 
     def _rng(self, part: str) -> Random:
         # A generator of its own for each part, so that a change in one does not stir the others.
@@ -173,9 +209,11 @@ class _WorldMaker:
         with writing_truth(self._folder, header) as truth:
             for store_id, store in STORES.items():
                 gateway = gateway_of(store_id)
-                payouts, books = self._store(store, gateway, counts[store_id], cases[store_id], truth)
-                statements[gateway.bank_id] = self._bank(gateway, payouts, books, truth)
+                paid = self._store(store, gateway, counts[store_id], cases[store_id], truth)
+                statements[gateway.bank_id] = self._bank(BANKS[gateway.bank_id], paid, truth)
         self._progress("orders", parameters.orders, parameters.orders)
+        for ledger in self.ledgers:
+            (self._folder / f"{ledger.gateway_id}.ledger.json").write_bytes(msgspec.json.encode(ledger))
         self.counts["bank_statements"] = sum(len(written) for written in statements.values())
         self.counts["bank_lines"] = sum(len(one.entries) for written in statements.values() for one in written)
         self.counts["truth_exceptions"] = len(truth.exceptions)
@@ -183,13 +221,17 @@ class _WorldMaker:
 
     def _store(
         self, store: StoreProfile, gateway: GatewayProfile, count: int, cases: list[Any], truth: TruthWriter
-    ) -> tuple[list[Payout], TrueBooks]:
+    ) -> list[_Paid]:
         parameters, window = self._parameters, self._window
-        every_day = gateway.calendar.days(self._first_day, parameters.as_of.date() + timedelta(days=1))
-        payout_days = PayoutDays([day for day in every_day.days if day.created_at <= parameters.as_of])
+        payout_days = self._payout_days(gateway.calendar)
         rng = self._rng(store.store_id)
         planner = Planner(store, gateway, window, payout_days, rng)
         plans = planner.plan(count, cases)
+        channels = channels_of(store.store_id)
+        planner.share_channels(plans, channels, self._rng(f"{store.store_id}/channels"))
+        accounts = {
+            channel.gateway_id: ChannelAccount(channel, self._payout_days(channel.calendar)) for channel in channels
+        }
         goods, people = products(store), customers(store, max(8, count // 3), self._rng(f"{store.store_id}/customers"))
         books = TrueBooks(ENTITIES[store.entity_code], gateway, self._rates, truth.journal)
         with ExitStack() as stack:
@@ -198,7 +240,7 @@ class _WorldMaker:
             self._catalogue(store, store_state, people)
             account = StripeAccount(gateway, payout_days, window.last, gateway_state, self._rng(gateway.gateway_id))
             maker = OrderMaker(store, goods, people, self._rng(f"{store.store_id}/orders"))
-            history = StoreHistory(store, maker, account, books, self._rates, store_state, window.last, rng)
+            history = StoreHistory(store, maker, account, books, self._rates, store_state, window.last, rng, accounts)
             for plan in plans:
                 history.play(plan)
                 self._done += 1
@@ -207,7 +249,7 @@ class _WorldMaker:
             for month_start in self._month_starts():
                 history.standalone_fee(int(month_start.timestamp()))
             payouts, payout_of = account.pay_out()
-        self._settle(gateway, account, history.lines, payout_of, truth)
+        self._settle(gateway, account.available + account.pending, history.lines, payout_of, truth)
         for found in history.findings:
             truth.cases.append(found.case_record(gateway.gateway_id, payout_of))
             if found.exception_type:
@@ -217,7 +259,45 @@ class _WorldMaker:
             self.counts[name] = self.counts.get(name, 0) + number
         if books.clearing != account.available + account.pending + sum(payout.amount for payout in payouts):
             raise AssertionError(f"the true clearing account of {gateway.gateway_id} is not the gateway's balance")
-        return payouts, books
+        channel_paid = [self._channel(one, history, truth) for one in accounts.values()]
+        return [_Paid(gateway.gateway_id, "STRIPE", payouts, books), *channel_paid]
+
+    def _payout_days(self, calendar: PayoutCalendar) -> PayoutDays:
+        every_day = calendar.days(self._first_day, self._parameters.as_of.date() + DAY)
+        return PayoutDays([day for day in every_day.days if day.created_at <= self._parameters.as_of])
+
+    def _channel(self, account: ChannelAccount, history: StoreHistory, truth: TruthWriter) -> _Paid:
+        """Close another gateway's account: its truth, and its ledger for the provider's module to write."""
+        profile, provider = account.profile, provider_of(account.profile)
+        ledger, day_of = account.close()
+        self.ledgers.append(ledger)
+        books = TrueBooks(ENTITIES[profile.entity_code], profile, self._rates, truth.journal)
+        payout_of: dict[int, str] = {payout.serial: provider.payout_id_of(payout) for payout in ledger.payouts}
+        lines: list[LedgerLine] = []
+        for movement in ledger.movements:
+            order = history.channel_orders[profile.gateway_id, movement.serial]
+            line = LedgerLine(
+                provider.line_id_of(movement), movement.at, movement.amount, movement.fee,
+                "charge" if movement.kind == "sale" else "refund", order.key, movement.payout or 0,
+            )  # fmt: skip
+            lines.append(line)
+            if movement.kind == "sale":
+                books.charge_line(line, order)
+            else:
+                books.refund_line(line)
+        paid_out = sum(payout.amount for payout in ledger.payouts)
+        self._settle(profile, sum(line.net for line in lines) - paid_out, lines, payout_of, truth)
+        as_of = self._parameters.as_of
+        payouts = [
+            Payout(
+                payout_of[payout.serial], payout.amount, day_of[payout.serial], "",
+                midnight(payout.arrival) > as_of,
+            )
+            for payout in ledger.payouts
+        ]  # fmt: skip
+        for name, number in (("channel_lines", len(lines)), ("payouts", len(payouts))):
+            self.counts[name] = self.counts.get(name, 0) + number
+        return _Paid(profile.gateway_id, profile.bank_name, payouts, books)
 
     def _month_starts(self) -> list[datetime]:
         day, found = self._first_day, []
@@ -245,8 +325,8 @@ class _WorldMaker:
                 )  # fmt: skip
 
     def _settle(
-        self, gateway: GatewayProfile, account: StripeAccount, lines: list[LedgerLine], payout_of: dict[int, str],
-        truth: TruthWriter,
+        self, gateway: GatewayProfile | ChannelProfile, balance: int, lines: list[LedgerLine],
+        payout_of: dict[int, str], truth: TruthWriter,
     ) -> None:  # fmt: skip
         for line in lines:
             key = f"{gateway.gateway_id}:{line.id}"
@@ -255,32 +335,31 @@ class _WorldMaker:
             {
                 "gateway_id": gateway.gateway_id,
                 "currency_code": gateway.currency,
-                "amount": text(account.available + account.pending, gateway.currency),
+                "amount": text(balance, gateway.currency),
             }
         )
 
-    def _bank(
-        self, gateway: GatewayProfile, payouts: list[Payout], books: TrueBooks, truth: TruthWriter
-    ) -> list[banking.Statement]:
-        bank = BANKS[gateway.bank_id]
+    def _bank(self, bank: BankProfile, paid: list[_Paid], truth: TruthWriter) -> list[banking.Statement]:
         # A statement is made the morning after its day.
         last_day: date = self._parameters.as_of.date() - timedelta(days=1)
         rng = self._rng(bank.bank_id)
-        entries = list(banking.payout_entries(bank, payouts, last_day, rng))
-        taken = {payout.amount for payout in payouts}
+        entries: list[banking.BankEntry] = []
+        for one in paid:
+            entries += banking.payout_entries(bank, one.payouts, last_day, rng, one.payer)
+        taken = {payout.amount for one in paid for payout in one.payouts}
         entries += banking.other_entries(bank, self._first_day, last_day, taken, rng)
         statements = banking.make_statements(bank, entries, self._first_day, last_day)
         lines = banking.payout_lines(statements)
-        for payout in payouts:
-            books.payout(payout)
+        for one, payout in [(account, payout) for account in paid for payout in account.payouts]:
+            one.books.payout(payout)
             line = lines.get(payout.id)
             if line:
-                books.arrival(payout, line.value_date)
+                one.books.arrival(payout, line.value_date)
             truth.payouts.append(
                 {
-                    "settlement_key": f"{gateway.gateway_id}:{payout.id}",
-                    "amount": text(payout.amount, gateway.currency),
-                    "currency_code": gateway.currency,
+                    "settlement_key": f"{one.gateway_id}:{payout.id}",
+                    "amount": text(payout.amount, bank.currency),
+                    "currency_code": bank.currency,
                     "created_on": payout.day.local_date.isoformat(),
                     "arrival_date": payout.day.arrival_date.isoformat(),
                     "in_transit": payout.in_transit,

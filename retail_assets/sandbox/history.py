@@ -1,9 +1,11 @@
 """Plays the plan of each order: what the store, the gateway and the books see of it, and what is the truth about it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
 
+from retail_assets.sandbox.channels import ChannelAccount, provider_of
 from retail_assets.sandbox.journals import TrueBooks
 from retail_assets.sandbox.minor import text
 from retail_assets.sandbox.orders import Order, OrderMaker
@@ -69,11 +71,12 @@ class StoreHistory:
         state: the store's state file.
         as_of: end of the simulated time, Unix seconds.
         rng: source of every choice.
+        channels: the other gateway accounts of the store, by their id.
     """
 
     def __init__(
         self, store: StoreProfile, maker: OrderMaker, account: StripeAccount, books: TrueBooks, rates: ExchangeRates,
-        state: StateFile, as_of: int, rng: Random,
+        state: StateFile, as_of: int, rng: Random, channels: Mapping[str, ChannelAccount],
     ) -> None:  # fmt: skip
         self._store = store
         self._maker = maker
@@ -83,7 +86,10 @@ class StoreHistory:
         self._state = state
         self._as_of = as_of
         self._rng = rng
+        self._channels = channels
         self._next_meta = 1
+        #: The order behind each movement of the other accounts: (gateway id, serial) → order.
+        self.channel_orders: dict[tuple[str, int], Order] = {}
         self.lines: list[LedgerLine] = []
         self.findings: list[Finding] = []
         self.counts = {"orders": 0, "store_refunds": 0, "paid_orders": 0}
@@ -99,6 +105,9 @@ class StoreHistory:
             self._play_deleted(order, intent_id)
             return
         refunds = make_refunds(order, self._maker, self._rng)
+        if plan.channel:
+            self._play_channel(order, refunds)
+            return
         payment = None
         transaction_id, metas = "", {}
         if plan.kind not in _UNPAID:
@@ -107,6 +116,21 @@ class StoreHistory:
         elif plan.failed_attempts:
             metas = {"_stripe_intent_id": intent_id}
         self._write(order, refunds, transaction_id, metas)
+
+    def _play_channel(self, order: Order, refunds: list[Refund]) -> None:
+        """An order paid over another gateway; what its account did is booked once its lines have their final names."""
+        account = self._channels[order.plan.channel]
+        self.counts["paid_orders"] += 1
+        charged_at = order.plan.paid - 3
+        sale = account.sale(order, charged_at)
+        self.channel_orders[account.profile.gateway_id, sale.serial] = order
+        self._books.sale(order, charged_at, held=False)
+        for refund in refunds:
+            back = account.refund(order, sale, refund.amount, refund.plan.at + 4)
+            refund.gateway_refund_id = provider_of(account.profile).refund_id_of(back)
+            self.channel_orders[account.profile.gateway_id, back.serial] = order
+            self._books.refund(refund, held=False)
+        self._write(order, refunds, provider_of(account.profile).payment_id_of(sale), {})
 
     def standalone_fee(self, at: int) -> None:
         """A monthly fee for fraud screening."""
@@ -121,7 +145,7 @@ class StoreHistory:
             order, order.total, order.plan.paid - 3, intent_id, evidence=evidence, order_key=None
         )
         self.lines.append(payment.line)
-        self._books.charge_line(payment, None)
+        self._books.charge_line(payment.line, None)
         self._find(order.plan.case, None, payment.line, order.total, order.currency)
 
     def _pay(self, order: Order, refunds: list[Refund], intent_id: str) -> Payment | None:
@@ -146,7 +170,7 @@ class StoreHistory:
         self.lines.append(payment.line)
         held = plan.case in HOLDING
         books.sale(order, charged_at, held=held)
-        books.charge_line(payment, None if plan.case is Case.AMOUNT_MISMATCH else order)
+        books.charge_line(payment.line, None if plan.case is Case.AMOUNT_MISMATCH else order)
         for refund in refunds:
             self._refund(order, refund, payment, held=held)
         second = self._second_charge(order) if plan.second_charge else None
@@ -166,7 +190,7 @@ class StoreHistory:
             order_key=order.key,
         )  # fmt: skip
         self.lines.append(payment.line)
-        self._books.charge_line(payment, None)
+        self._books.charge_line(payment.line, None)
         return payment.line
 
     def _refund(self, order: Order, refund: Refund, payment: Payment, *, held: bool) -> None:

@@ -14,15 +14,14 @@ from zoneinfo import ZoneInfo
 from retail_assets import money
 from retail_assets.sandbox.minor import EXPONENTS, major, text
 from retail_assets.sandbox.orders import Order
-from retail_assets.sandbox.payments import LedgerLine, Payment, Payout
-from retail_assets.sandbox.profiles import EntityProfile, GatewayProfile
+from retail_assets.sandbox.payments import LedgerLine, Payout
+from retail_assets.sandbox.profiles import ChannelProfile, EntityProfile, GatewayProfile, clearing_account_of
 from retail_assets.sandbox.rates import ExchangeRates
 from retail_assets.sandbox.refunds import Refund
 
 RECEIVABLES: Final = "1100"
 BANK: Final = "1200"
 CASH_IN_TRANSIT: Final = "1210"
-CLEARING: Final = "1250"
 DISPUTES_RECEIVABLE: Final = "1270"
 SUSPENSE: Final = "1290"
 TAX_PAYABLE: Final = {"US-NY": "2201", "US-CA": "2202", "DE": "2210", "JP": "2220"}
@@ -62,9 +61,12 @@ class TrueBooks:
         sink: receives each finished entry.
     """
 
-    def __init__(self, entity: EntityProfile, gateway: GatewayProfile, rates: ExchangeRates, sink: Sink) -> None:
+    def __init__(
+        self, entity: EntityProfile, gateway: GatewayProfile | ChannelProfile, rates: ExchangeRates, sink: Sink
+    ) -> None:
         self._entity = entity
         self._gateway = gateway
+        self._clearing_account = clearing_account_of(gateway.gateway_id)[1]
         self._rates = rates
         self._sink = sink
         self._zone = ZoneInfo(entity.zone)
@@ -102,9 +104,8 @@ class TrueBooks:
         entry.credit(RECEIVABLES, refund.amount)
         self._write(f"refund/{refund.key}", "refund", self.day(refund.plan.at), entry, held=held)
 
-    def charge_line(self, payment: Payment, order: Order | None) -> None:
+    def charge_line(self, line: LedgerLine, order: Order | None) -> None:
         """A charge line; ``order`` is the order it settles, None when it is not explained by one."""
-        line = payment.line
         entry = self._cash(line, GATEWAY_FEES)
         if order is None:
             entry.credit(SUSPENSE, line.amount)
@@ -136,7 +137,7 @@ class TrueBooks:
         """Money leaves the gateway."""
         entry = _Entry([])
         entry.debit(CASH_IN_TRANSIT, payout.amount)
-        entry.credit(CLEARING, payout.amount)
+        entry.credit(self._clearing_account, payout.amount)
         self.clearing -= payout.amount
         created = int(payout.day.created_at.timestamp())
         self._write(f"payout/{self._gateway.gateway_id}:{payout.id}", "payout", self.day(created), entry)
@@ -150,7 +151,7 @@ class TrueBooks:
 
     def _cash(self, line: LedgerLine, fee_account: str) -> _Entry:
         entry = _Entry([])
-        entry.debit(CLEARING, line.net)
+        entry.debit(self._clearing_account, line.net)
         entry.debit(fee_account, line.fee)
         self.clearing += line.net
         return entry

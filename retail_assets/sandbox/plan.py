@@ -1,5 +1,6 @@
 """What will happen to each order of a store, and when: the plan from which the records of every system are made."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -7,7 +8,7 @@ from random import Random
 from typing import Final
 
 from retail_assets.sandbox.calendars import PayoutDays
-from retail_assets.sandbox.profiles import STORES, GatewayProfile, StoreProfile
+from retail_assets.sandbox.profiles import STORES, ChannelProfile, GatewayProfile, StoreProfile
 
 _DAY: Final = 86_400
 _HOUR: Final = 3_600
@@ -135,6 +136,8 @@ class OrderPlan:
     disputed: int = 0
     dispute_won: int = 0
     second_charge: int = 0
+    #: The gateway account that takes the money, where it is not the store's Stripe account.
+    channel: str = ""
     id: int = 0
     number: str = ""
 
@@ -208,6 +211,17 @@ class Planner:
         plans.sort(key=lambda plan: plan.created)
         self._number(plans)
         return plans
+
+    def share_channels(self, plans: list[OrderPlan], channels: Sequence[ChannelProfile], rng: Random) -> None:
+        """Let some of the ordinary paid orders be paid over other gateway accounts."""
+        for plan in plans:
+            if plan.kind is Kind.PAID and plan.case is Case.NONE:
+                roll = rng.randrange(1000)
+                for channel in channels:
+                    if roll < channel.share:
+                        plan.channel = channel.gateway_id
+                        break
+                    roll -= channel.share
 
     def _number(self, plans: list[OrderPlan]) -> None:
         events: list[tuple[int, int, OrderPlan | RefundPlan]] = []

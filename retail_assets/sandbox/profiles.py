@@ -87,6 +87,36 @@ class GatewayProfile:
 
 
 @dataclass(frozen=True, slots=True)
+class ChannelProfile:
+    """An account at another gateway than Stripe: fees in basis points and a fixed part, in minor units.
+
+    ``share`` is per mille of the store's ordinary paid orders. ``pays_at_once``: a payout takes all that is there, not
+    only what became available some days after the sale. ``clearing_account`` mirrors its balance in the books.
+    """
+
+    gateway_id: str
+    system: str
+    store_id: str
+    bank_id: str
+    entity_code: str
+    currency: str
+    reference_prefix: str
+    payment_method: str
+    payment_title: str
+    share: int
+    basis_points: int
+    fixed_fee: int
+    calendar: PayoutCalendar
+    bank_name: str
+    clearing_account: str
+    pays_at_once: bool = False
+
+    def fee(self, amount: int) -> int:
+        """Fee of a sale of ``amount`` minor units, rounded half up."""
+        return half_up(amount * self.basis_points, 10_000) + self.fixed_fee
+
+
+@dataclass(frozen=True, slots=True)
 class BankProfile:
     """One bank account and the company's regular payments over it, in minor units."""
 
@@ -198,6 +228,24 @@ BANKS: Final = {
         ("株式会社あかり", "Sakura Select"),
     ),
 }  # fmt: skip
+
+
+STRIPE_CLEARING: Final = "1250"
+
+CHANNELS: Final[dict[str, ChannelProfile]] = {}
+
+
+def channels_of(store_id: str) -> tuple[ChannelProfile, ...]:
+    """The accounts beside Stripe's that take the money of a store."""
+    return tuple(channel for channel in CHANNELS.values() if channel.store_id == store_id)
+
+
+def clearing_account_of(gateway_id: str) -> tuple[str, str]:
+    """The entity and the account in its books that mirror a gateway account's balance."""
+    channel = CHANNELS.get(gateway_id)
+    if channel:
+        return channel.entity_code, channel.clearing_account
+    return GATEWAYS[gateway_id].entity_code, STRIPE_CLEARING
 
 
 def gateway_of(store_id: str) -> GatewayProfile:

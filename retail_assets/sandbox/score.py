@@ -12,7 +12,7 @@ import duckdb
 from rich.table import Table
 
 from retail_assets.sandbox.datafaults import planted_faults
-from retail_assets.sandbox.profiles import GATEWAYS
+from retail_assets.sandbox.profiles import clearing_account_of
 from retail_assets.sandbox.truth import TrueException, TrueLine, Truth, read_truth
 
 _SHOWN: Final = 50
@@ -321,17 +321,18 @@ def _shown(lines: Mapping[str, tuple[Decimal, Decimal]]) -> str:
 
 
 def _balances(connection: duckdb.DuckDBPyConnection, truth: Truth) -> Part:
-    """Clearing by entity, since each simulated entity has one gateway account, settled in its base currency."""
-    ledger: dict[str, Decimal] = dict(
-        connection.execute(
-            "select entity_code, sum(base_debit_amount - base_credit_amount) from marts.acc_journal_lines "
-            "where account_role = 'gateway_clearing' group by entity_code"
+    """Clearing by account; each simulated gateway is settled in its entity's base currency."""
+    ledger: dict[tuple[str, str], Decimal] = {
+        (entity, account): amount
+        for entity, account, amount in connection.execute(
+            "select entity_code, account_code, sum(base_debit_amount - base_credit_amount) "
+            "from marts.acc_journal_lines where account_role = 'gateway_clearing' group by all"
         ).fetchall()
-    )
+    }
     part = Part(expected=len(truth.balances))
     for balance in truth.balances:
         gateway_id, true = balance.gateway_id, balance.amount
-        booked = ledger.get(GATEWAYS[gateway_id].entity_code, _ZERO)
+        booked = ledger.get(clearing_account_of(gateway_id), _ZERO)
         if booked == true:
             part.right += 1
         else:

@@ -10,6 +10,7 @@ from retail_assets.sandbox.catalogue import API, SITE, address_record, gmt_text,
 from retail_assets.sandbox.minor import major, unpadded, woo
 from retail_assets.sandbox.orders import Charge, Line, Order, TaxLine
 from retail_assets.sandbox.plan import Case, Kind
+from retail_assets.sandbox.profiles import CHANNELS
 from retail_assets.sandbox.refunds import Refund, RefundedCharge, RefundedLine
 
 WOOCOMMERCE_VERSION: Final = "10.2.4"
@@ -63,6 +64,8 @@ def order_body(
     plan, store, currency = order.plan, order.store, order.currency
     zone = ZoneInfo(store.zone)
     method, method_title = _METHODS.get(plan.kind, ("stripe", "Credit / Debit Card"))
+    if plan.channel:
+        method, method_title = CHANNELS[plan.channel].payment_method, CHANNELS[plan.channel].payment_title
     status = status_of(order)
     path, shop = f"/orders/{plan.id}", f"{SITE}/{store.store_id}"
     moments = {
@@ -129,7 +132,7 @@ def refund_body(refund: Refund, meta_id: int) -> dict[str, Any]:
     order, store, currency = refund.order, refund.order.store, refund.order.currency
     created = datetime.fromtimestamp(refund.plan.at, UTC)
     metas = {"_refund_type": "full" if refund.is_full else "partial"}
-    if store.notes_refund_id and refund.gateway_refund_id:
+    if store.notes_refund_id and refund.gateway_refund_id and not order.plan.channel:
         metas["_stripe_refund_id"] = refund.gateway_refund_id
     collection = f"/orders/{order.plan.id}/refunds"
     return {
