@@ -118,7 +118,9 @@ def _clearing_rows(settings: Settings) -> list[dict[str, Any]]:
     return rows(
         settings,
         """
-        select gateway_id, entity_code, currency_code, clearing_amount, gateway_balance_amount, difference_amount
+        select
+            gateway_id, entity_code, currency_code, clearing_amount, has_balance, gateway_balance_amount,
+            difference_amount
         from marts.rec_clearing
         order by gateway_id, currency_code
         """,
@@ -195,8 +197,8 @@ def _clearing(found: list[dict[str, Any]]) -> Table:
             row["gateway_id"],
             currency,
             _money(row["clearing_amount"], currency),
-            _money(row["gateway_balance_amount"], currency),
-            _money(difference, currency) if difference else "[green]0[/green]",
+            _money(row["gateway_balance_amount"], currency) if row["has_balance"] else "not said",
+            _money(difference, currency) if difference else "[green]0[/green]" if row["has_balance"] else "",
         )
     return table
 

@@ -79,11 +79,11 @@ INVARIANTS: Final = (
         name="clearing_rolls_forward",
         mart="rec_clearing",
         promise="What the ledger says a gateway holds is what the gateway says it holds.",
-        counted="select count(*) from marts.rec_clearing where entity_code = $entity",
+        counted="select count(*) from marts.rec_clearing where entity_code = $entity and has_balance",
         offenders="""
             select gateway_id || ' ' || currency_code as offending_key, difference_amount
             from marts.rec_clearing
-            where entity_code = $entity and (difference_amount is null or difference_amount <> 0)
+            where entity_code = $entity and has_balance and (difference_amount is null or difference_amount <> 0)
         """,
     ),
     Invariant(

@@ -19,6 +19,12 @@ balances as (
         pending_amount,
         loaded_at
     from {{ ref('int_balances_unioned') }}
+),
+
+-- Whoever delivers files only does not say what it holds: its clearing account has no control total of its own.
+gateways_with_balance as (
+    select distinct gateway_id
+    from balances
 )
 
 select
@@ -29,13 +35,25 @@ select
     cast(coalesce(ledger.held_amount, 0) as decimal(18, 4)) as held_amount,
     balances.available_amount,
     balances.pending_amount,
-    cast(coalesce(balances.available_amount + balances.pending_amount, 0) as decimal(18, 4)) as gateway_balance_amount,
+    gateways_with_balance.gateway_id is not null as has_balance,
     cast(
-        coalesce(ledger.clearing_amount, 0) - coalesce(balances.available_amount + balances.pending_amount, 0)
-        as decimal(18, 4)
+        case
+            when gateways_with_balance.gateway_id is not null
+                then coalesce(balances.available_amount + balances.pending_amount, 0)
+        end as decimal(18, 4)
+    ) as gateway_balance_amount,
+    cast(
+        case
+            when gateways_with_balance.gateway_id is not null
+                then
+                    coalesce(ledger.clearing_amount, 0)
+                    - coalesce(balances.available_amount + balances.pending_amount, 0)
+        end as decimal(18, 4)
     ) as difference_amount,
     balances.loaded_at as balance_loaded_at
 from balances
 full outer join ledger on balances.gateway_id = ledger.gateway_id and balances.currency_code = ledger.currency_code
 inner join {{ ref('stg_ops__gateways') }} as gateways
     on coalesce(balances.gateway_id, ledger.gateway_id) = gateways.gateway_id
+left join gateways_with_balance
+    on coalesce(balances.gateway_id, ledger.gateway_id) = gateways_with_balance.gateway_id
