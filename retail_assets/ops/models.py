@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     Column,
     Date,
@@ -62,6 +63,7 @@ metadata = MetaData(
 )
 
 QUARANTINE_STATUSES: Final = ("open", "superseded")
+DRIFT_KINDS: Final = ("added", "dropped", "retyped")
 POSTING_KINDS: Final = ("entry", "reversal")
 POSTING_STATES: Final = ("claimed", "sent", "posted", "failed")
 
@@ -103,6 +105,36 @@ load_log = Table(
     Column("loaded", Integer, nullable=False),
     Column("quarantined", Integer, nullable=False),
     Column("run_id", String(80)),
+)
+
+observed_fields = Table(
+    "observed_fields",
+    metadata,
+    Column("system", String(40), primary_key=True),
+    Column("instance_id", String(40), primary_key=True),
+    Column("table_name", String(80), primary_key=True),
+    Column("field", Text, primary_key=True),
+    Column("json_types", Text, nullable=False),
+    Column("seen", BigInteger, nullable=False),
+    Column("looked_at", BigInteger, nullable=False),
+    Column("first_seen_at", UtcDateTime, nullable=False),
+    Column("last_seen_at", UtcDateTime, nullable=False),
+)
+
+source_drift = Table(
+    "source_drift",
+    metadata,
+    Column("drift_id", String(32), primary_key=True),
+    Column("system", String(40), nullable=False),
+    Column("instance_id", String(40), nullable=False),
+    Column("table_name", String(80), nullable=False),
+    Column("field", Text, nullable=False),
+    Column("kind", String(10), nullable=False),
+    Column("before", Text, nullable=False),
+    Column("after", Text, nullable=False),
+    Column("first_seen_at", UtcDateTime, nullable=False),
+    Column("last_seen_at", UtcDateTime, nullable=False),
+    _one_of("kind", DRIFT_KINDS),
 )
 
 posting_outbox = Table(
