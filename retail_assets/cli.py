@@ -183,6 +183,15 @@ def doctor(as_json: Json = False) -> None:
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
 
 
+@app.command("drift")
+def drift_list(as_json: Json = False) -> None:
+    """List what changed in the shape of the sources' records, and which models read it."""
+    from retail_assets.commands.worklists import drift_rows, print_drift
+
+    rows = drift_rows(_settings())
+    _print_json(rows) if as_json else print_drift(_console(), rows)
+
+
 @app.command()
 def prepare() -> None:
     """Make in each ERP what posting exactly once needs: a unique field for our key."""

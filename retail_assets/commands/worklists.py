@@ -10,7 +10,9 @@ from rich.table import Table
 
 from retail_assets.commands.summary import at_risk_text
 from retail_assets.commands.warehouse import rows
-from retail_assets.ops import quarantine
+from retail_assets.contracts import table
+from retail_assets.defs.transform.dependants import dependants, read_manifest
+from retail_assets.ops import drift, quarantine
 from retail_assets.ops.store import open_store
 from retail_assets.settings import Settings
 
@@ -59,6 +61,36 @@ def print_exception(console: Console, row: dict[str, Any]) -> None:
         facts.add_row(f"[dim]evidence: {name}[/dim]", str(value))
     console.print(facts)
     console.print(Panel(row["suggested_action"] or "", title="what to do", title_align="left"))
+
+
+def drift_rows(settings: Settings) -> list[dict[str, Any]]:
+    """Every change in the shape of a source's records, oldest first, with the models that read the field."""
+    engine = open_store(settings.operations_url)
+    manifest = read_manifest(settings.dbt_target_path / "manifest.json")
+    try:
+        return [
+            {**row, "read_by": dependants(manifest, table(row["system"], row["table_name"]), row["field"])}
+            for row in drift.rows(engine)
+        ]
+    finally:
+        engine.dispose()
+
+
+def print_drift(console: Console, found: list[dict[str, Any]]) -> None:
+    """A paragraph each: what changed, where, and what reads it."""
+    console.print(f"[bold]{len(found)} changes in the shape of sources[/bold]", highlight=False)
+    for row in found:
+        change = {"added": f"is new ({row['after']})", "dropped": f"is gone (was {row['before']})"}.get(
+            row["kind"], f"was {row['before']}, is now {row['after']}"
+        )
+        console.print(
+            f"{row['first_seen_at']:%Y-%m-%d}  {row['instance_id']} {row['table_name']}: "
+            f"[bold]{escape(row['field'])}[/bold] {change}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        readers = ", ".join(row["read_by"]) or "nothing reads it; it is kept in the payload"
+        console.print(f"            [dim]read by: {readers}[/dim]", highlight=False, soft_wrap=True)
 
 
 def quarantine_rows(settings: Settings, *, open_only: bool) -> list[dict[str, Any]]:
