@@ -1,0 +1,184 @@
+"""The dlt source of one Adyen account: settlement details reports in a folder."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import dlt
+import pyarrow as pa
+from dlt.sources import DltResource
+
+from retail_assets.contracts import table
+from retail_assets.ops.quarantine import Rejection
+from retail_assets.settings import Gateway
+from retail_assets.sources.adyen.report import DETAILS, REQUIRED, Report, convert_block, reversed_grosses
+from retail_assets.sources.csvfiles import CsvError, CsvFile, open_csv
+from retail_assets.sources.files import DroppedFile, new_files
+from retail_assets.sources.intake import Intake, merge_item
+from retail_assets.sources.records import Batch, from_rows
+from retail_assets.sources.schema import compute as pc
+from retail_assets.sources.warehouse import SCHEMA_CONTRACT
+
+_FILES: Final = "files"
+_RESOURCE: Final = "settlement_details"
+_PAYOUT: Final = "MerchantPayout"
+_SHOWN_ROWS: Final = 3
+_HEAD_BYTES: Final = 2_000
+_KEY: Final = ("merchant_account", "batch_number", "net_currency")
+
+
+@dataclass(slots=True)
+class _Totals:
+    """Control totals of one batch and currency in one file."""
+
+    rows: int = 0
+    debit: Decimal = Decimal(0)
+    credit: Decimal = Decimal(0)
+    payout: Decimal = Decimal(0)
+
+    @property
+    def difference(self) -> Decimal:
+        return self.credit - self.debit
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What was found out while a file was read."""
+
+    totals: dict[tuple[str, str, str], _Totals] = field(default_factory=dict)
+    reversed_rows: list[int] = field(default_factory=list)
+    rejected: int = 0
+
+    def differences(self) -> dict[tuple[str, str], list[str]]:
+        """Of each batch the currencies that do not foot, in words."""
+        found: dict[tuple[str, str], list[str]] = {}
+        for (account, number, currency), totals in self.totals.items():
+            wrong = found.setdefault((account, number), [])
+            if totals.difference:
+                wrong.append(f"{totals.difference.normalize():f} {currency}")
+        return found
+
+
+@dlt.source(name="adyen", max_table_nesting=0)
+def adyen_source(gateway: Gateway, folder: Path, intake: Intake) -> Sequence[DltResource]:
+    """The rows and batches of every settlement details report of ``folder`` whose content was not read before.
+
+    Rows are kept per file. Which file holds where a batch was delivered more than once is decided by the models, from
+    ``batches``. A file that is no such report, and a row that breaks the contract, go to quarantine; the rest loads.
+    """
+
+    def details() -> Iterator[Any]:
+        yield from _details(gateway, folder, intake)
+
+    return (dlt.resource(details, name=_RESOURCE, schema_contract=SCHEMA_CONTRACT, write_disposition="merge"),)
+
+
+def _details(gateway: Gateway, folder: Path, intake: Intake) -> Iterator[Any]:
+    state = dlt.current.resource_state()
+    intake.counts_of(_RESOURCE)
+    for file in new_files(folder, state.setdefault(_FILES, {})):
+        try:
+            opened = open_csv(file.path, encoding=gateway.option("encoding"), names=REQUIRED)
+        except CsvError as error:
+            yield from intake.take(_refused(file, str(error)), _RESOURCE)
+            continue
+        yield from _file(gateway, file, opened, intake)
+
+
+def _file(gateway: Gateway, file: DroppedFile, opened: CsvFile, intake: Intake) -> Iterator[Any]:
+    report = Report(file.name, file.sha256, intake.instance, intake.now, gateway.option("time_zone"))
+    reading = _Reading()
+    for raw, numbers in opened.numbered_blocks():
+        batch = convert_block(report, raw, numbers)
+        reading.rejected += len(batch.rejected)
+        rows = batch.tables[DETAILS]
+        reading.reversed_rows += reversed_grosses(rows)
+        _add_totals(reading, rows)
+        yield from intake.take(batch, _RESOURCE)
+    ragged = [row.rejection(file.name) for row in opened.ragged]
+    reading.rejected += len(ragged)
+    differences = reading.differences()
+    # What was refused of a batch, or of this file, is mended by a complete report of it.
+    mended = [f"{account}/{number}" for (account, number), wrong in differences.items() if not wrong]
+    mended = [] if reading.rejected else [*mended, file.name]
+    yield from intake.take(Batch(DETAILS, len(ragged), {}, ragged, mended), _RESOURCE)
+    if reading.totals:
+        batches = table("adyen", "batches")
+        rows = from_rows(
+            batches, list(_batch_rows(file, reading, differences)), instance=intake.instance, loaded_at=intake.now
+        )
+        yield merge_item(batches, rows)
+    intake.counts_of(_RESOURCE).notes.extend(_notes(file, opened, reading, differences))
+
+
+def _add_totals(reading: _Reading, rows: pa.Table) -> None:
+    external = pc.match_substring(rows.column("type"), "Externally")
+    zero = pa.scalar(Decimal(0), pa.decimal128(18, 4))
+    is_payout = pc.equal(rows.column("type"), _PAYOUT)
+    debit, credit = (pc.if_else(external, zero, rows.column(name)) for name in ("net_debit", "net_credit"))
+    payout = pc.if_else(is_payout, pc.subtract(debit, credit).cast(pa.decimal128(20, 4)), zero)
+    measured = pa.table(
+        {**{name: rows.column(name) for name in _KEY}, "debit": debit, "credit": credit, "payout": payout}
+    )
+    # Sums of many amounts have more digits than any of them.
+    for name in ("debit", "credit", "payout"):
+        position = measured.column_names.index(name)
+        measured = measured.set_column(position, name, measured.column(name).cast(pa.decimal128(38, 4)))
+    grouped = measured.group_by(list(_KEY), use_threads=False).aggregate(
+        [("debit", "sum"), ("credit", "sum"), ("payout", "sum"), ("debit", "count")]
+    )
+    for row in grouped.to_pylist():
+        totals = reading.totals.setdefault(tuple(row[name] for name in _KEY), _Totals())
+        totals.rows += row["debit_count"]
+        totals.debit += row["debit_sum"]
+        totals.credit += row["credit_sum"]
+        totals.payout += row["payout_sum"]
+
+
+def _batch_rows(
+    file: DroppedFile, reading: _Reading, differences: dict[tuple[str, str], list[str]]
+) -> Iterator[dict[str, Any]]:
+    modified = datetime.fromtimestamp(file.path.stat().st_mtime, UTC)
+    for (account, number, currency), totals in reading.totals.items():
+        yield {
+            "file_sha256": file.sha256,
+            "merchant_account": account,
+            "batch_number": number,
+            "net_currency": currency,
+            "row_count": totals.rows,
+            "net_debit": totals.debit,
+            "net_credit": totals.credit,
+            "payout": totals.payout,
+            "difference": totals.difference,
+            "is_complete": not differences[account, number] and not reading.rejected,
+            "file_modified_at": modified,
+            "file_name": file.name,
+        }
+
+
+def _notes(
+    file: DroppedFile, opened: CsvFile, reading: _Reading, differences: dict[tuple[str, str], list[str]]
+) -> Iterator[str]:
+    if not reading.totals and not reading.rejected:
+        yield f"{file.name} has no rows"
+    for (account, number), wrong in differences.items():
+        if wrong:
+            sums = ", ".join(wrong)
+            yield f"{file.name}: batch {number} of {account} does not add up to zero with its payout: {sums}"
+    if reading.reversed_rows:
+        shown = ", ".join(map(str, reading.reversed_rows[:_SHOWN_ROWS]))
+        yield (
+            f"{file.name}: {len(reading.reversed_rows)} rows have their gross on the other side than their net "
+            f"(row {shown}); the net decides"
+        )
+
+
+def _refused(file: DroppedFile, reason: str) -> Batch:
+    """A file that is none of ours: one record, with its first bytes."""
+    with file.path.open("rb") as opened:
+        head = opened.read(_HEAD_BYTES)
+    why = f"is no settlement details report: {reason}"
+    return Batch(DETAILS, 1, {}, [Rejection(file.name, None, None, why, file.name, head)])
