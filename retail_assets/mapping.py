@@ -48,6 +48,7 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+Grouping = Literal[",", ".", "'", "’", " ", "\u00a0", "\u202f"]
 Pattern = Annotated[str, AfterValidator(_regular_expression)]
 TimeFormat = Annotated[str, AfterValidator(_time_format)]
 Headers = Annotated[
@@ -125,9 +126,7 @@ class CsvMapping(_Model):
         1, ge=1, le=1000, description="Row that holds the headers; if it does not, the first one that does is taken."
     )
     decimal_mark: Literal[".", ","] = Field(".", description="What stands before the decimals.")
-    grouping: Literal[",", ".", "'", "’", " ", "\u00a0", "\u202f"] | None = Field(
-        None, description="What stands between thousands; none if it is left out."
-    )
+    grouping: Grouping | None = Field(None, description="What stands between thousands; none if it is left out.")
     unit: Literal["major", "minor"] = Field(
         "major", description="minor: whole numbers of cents (by ISO 4217), for which `currency` must be mapped."
     )
