@@ -1,4 +1,4 @@
-"""Stripe: balance transactions, charges, refunds, disputes and payouts of one account."""
+"""Stripe: the ledger of one account, what its lines are about, and payouts; by the API, as reports, or both."""
 
 from contextlib import closing
 from pathlib import Path
@@ -6,8 +6,10 @@ from pathlib import Path
 from dlt.sources import DltSource
 
 from retail_assets.settings import Gateway
+from retail_assets.sources.files import examine_folder
 from retail_assets.sources.intake import Intake
 from retail_assets.sources.stripe.client import StripeClient
+from retail_assets.sources.stripe.reports import known_zone
 from retail_assets.sources.stripe.source import stripe_source
 
 __all__ = ["build", "examine", "stripe_source"]
@@ -15,11 +17,14 @@ __all__ = ["build", "examine", "stripe_source"]
 
 def build(configured: Gateway, intake: Intake, inbox: Path) -> DltSource:
     """The dlt source of a configured account; nothing is read before it is iterated."""
-    return stripe_source(configured, intake)
+    return stripe_source(configured, intake, inbox)
 
 
 def examine(configured: Gateway, inbox: Path) -> str:
     """What a doctor finds: a sentence when all is well, an exception of the client's otherwise."""
+    known_zone(configured.option("report_time_zone"))
+    if configured.declared.access == "files":
+        return examine_folder(inbox)
     with closing(StripeClient(configured)) as client:
         client.get("balance")
     return f"answers at {configured.base_url}"

@@ -44,6 +44,7 @@ class FakeAccount:
     balance: dict[str, Any] = field(default_factory=lambda: {"available": [], "pending": []})
     page_size: int = 2
     stuck: bool = False
+    refused: dict[str, Response] = field(default_factory=dict)
     after_page: Callable[[str], None] = lambda _name: None
     queries: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     keys: set[str | None] = field(default_factory=set)
@@ -107,7 +108,19 @@ class FakeAccount:
         )
 
     def app(self) -> Starlette:
-        return Starlette(routes=[Route("/v1/balance", self._balance), Route("/v1/{name}", self._list)])
+        return Starlette(
+            routes=[
+                Route("/v1/balance", self._balance),
+                Route("/v1/{name}", self._list),
+                Route("/v1/{name}/{object_id}", self._one),
+            ]
+        )
+
+    async def _one(self, request: Request) -> Response:
+        name, object_id = request.path_params["name"], request.path_params["object_id"]
+        self.queries.append((f"{name}/{object_id}", {}))
+        found = [item for item in self.lists.get(name, []) if item["id"] == object_id]
+        return JSONResponse(found[0]) if found else JSONResponse({"error": {}}, status_code=404)
 
     async def _balance(self, request: Request) -> Response:
         self.keys.add(request.headers.get("authorization"))
@@ -117,6 +130,9 @@ class FakeAccount:
         name, query = request.path_params["name"], dict(request.query_params)
         self.queries.append((name, query))
         self.keys.add(request.headers.get("authorization"))
+        refused = self.refused.get(str(query.get("payout", name)))
+        if refused is not None:
+            return refused
         found = sorted(self.lists.get(name, []), key=lambda item: item["created"], reverse=True)
         if "payout" in query:
             found = [item for item in found if item["id"] in self.members[query["payout"]]]

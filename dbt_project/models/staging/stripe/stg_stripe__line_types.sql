@@ -1,4 +1,5 @@
--- Stripe's reporting categories in our words. The list is open: a category that is not here stays unknown.
+-- Stripe's reporting categories in our words: those of its report parameters, and those that only its documentation or
+-- its reports name. The list is open: a category that is not here stays unknown.
 with line_types (source_category, line_type) as (
     values
         ('advance', 'financing'),
@@ -20,15 +21,23 @@ with line_types (source_category, line_type) as (
         ('financing_paydown_reversal', 'financing'),
         ('financing_payout', 'financing'),
         ('financing_payout_reversal', 'financing'),
+        ('inbound_transfer', 'topup'),
+        ('inbound_transfer_reversal', 'topup'),
         ('issuing_authorization_hold', 'issuing'),
         ('issuing_authorization_release', 'issuing'),
+        ('issuing_disbursement', 'issuing'),
         ('issuing_dispute', 'issuing'),
+        ('issuing_dispute_fraud_liability_debit', 'issuing'),
+        ('issuing_dispute_provisional_credit', 'issuing'),
+        ('issuing_dispute_provisional_credit_reversal', 'issuing'),
         ('issuing_transaction', 'issuing'),
         ('network_cost', 'fee'),
+        ('obligation', 'financing'),
         ('other_adjustment', 'adjustment'),
         ('partial_capture_reversal', 'partial_capture_reversal'),
         ('payment_network_reserve_hold', 'reserve'),
         ('payment_network_reserve_release', 'reserve'),
+        ('payment_network_reserved_funds', 'reserve'),
         ('payout', 'payout'),
         ('payout_minimum_balance_hold', 'reserve'),
         ('payout_minimum_balance_release', 'reserve'),

@@ -31,3 +31,28 @@ select
     {{ utc_timestamp('source._loaded_at') }} as loaded_at
 from {{ source('stripe', 'payouts') }} as source
 left join exponents on upper(source.currency) = exponents.currency_code
+
+union all
+-- Reports hold automatic payouts that are on their way or arrived; one that failed comes with a line of its own.
+select
+    gateway_id || ':' || payout_id as settlement_key,
+    gateway_id,
+    'stripe' as gateway_system,
+    'report_lines' as source_table,
+    payout_id,
+    'paid' as payout_status,
+    cast(null as varchar) as payout_method,
+    line_id,
+    cast(null as varchar) as failure_line_id,
+    cast(null as varchar) as failure_code,
+    cast(null as varchar) as statement_descriptor,
+    trace_id,
+    currency_code,
+    payout_amount,
+    true as is_automatic,
+    true as is_itemised,
+    cast(effective_at as date) as arrival_date,
+    created_at,
+    file_sha256 as payload_sha256,
+    loaded_at
+from {{ ref('stg_stripe__report_payouts') }}

@@ -1,0 +1,18 @@
+with exponents as (
+    select
+        currency_code,
+        exponent
+    from {{ source('ops', 'currency_exponents') }}
+    where provider = 'stripe'
+)
+
+select
+    source.gateway_id,
+    upper(source.currency) as currency_code,
+    {{ utc_timestamp('source.read_at') }} as read_at,
+    {{ from_minor('source.available', 'exponents.exponent') }} as available_amount,
+    {{ from_minor('source.pending', 'exponents.exponent') }} as pending_amount,
+    {{ epoch_to_utc('source.newest_line_created') }} as newest_line_booked_at,
+    {{ utc_timestamp('source._loaded_at') }} as loaded_at
+from {{ source('stripe', 'balance_history') }} as source
+left join exponents on upper(source.currency) = exponents.currency_code
