@@ -1,23 +1,33 @@
 """What a source was given and what became of it: received = loaded + quarantined, always.
 
 Rejected records go to the operations store before the load that leaves them out is committed, so that a crash between
-the two can only repeat them, never lose them.
+the two can only repeat them, never lose them. Rows are gathered before dlt gets them, since it does much work for each
+item, however small.
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import dlt
+import pyarrow as pa
+from dlt.sources import DltResource
 from sqlalchemy import Engine
 
 from retail_assets.contracts import Table
 from retail_assets.ops import load_log, quarantine
 from retail_assets.ops.store import open_store
 from retail_assets.sources.records import Batch
-from retail_assets.sources.schema import dlt_columns
+from retail_assets.sources.schema import SCHEMA_CONTRACT, dlt_columns
+
+#: Records after which a portion of a long load is full: what came so far is then committed, with its checkpoint.
+PORTION: Final = 50_000
+#: Gathered rows of one resource are handed to dlt when they take this much memory.
+_GATHERED_BYTES: Final = 16 << 20
+_SECONDS_BETWEEN_REPORTS: Final = 5.0
 
 
 @dataclass(slots=True)
@@ -30,22 +40,73 @@ class Counts:
     notes: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one resource of a load is: records received so far, in so many seconds, with so many requests."""
+
+    instance: str
+    resource: str
+    received: int
+    seconds: float
+    requests: int
+
+    @property
+    def per_second(self) -> float:
+        """Records a second since the resource was begun."""
+        return self.received / self.seconds if self.seconds else 0.0
+
+    def __str__(self) -> str:
+        sent = f", {self.requests:,} requests" if self.requests else ""
+        return f"{self.instance} {self.resource}: {self.received:,} records so far, {self.per_second:,.0f}/s{sent}"
+
+
+@dataclass
+class _Gathered:
+    """Rows that wait to be handed on, and how much memory they take."""
+
+    parts: dict[Table, list[pa.Table]] = field(default_factory=dict)
+    size: int = 0
+
+
 @dataclass
 class Intake:
     """The door of one source instance: everything it receives passes here, once.
 
     ``now`` is the loading time (aware, UTC). The operations store at ``operations_url`` is opened when first needed.
+    ``report`` is told how far a long load is, every few seconds. ``portion`` is how many records make a portion full.
+
+    A load may be taken in portions. A source that can go on where it stopped asks at each of its checkpoints whether
+    the portion is full (``portion_full``); if so it saves its checkpoint in its state, says that there is more
+    (``more``) and returns. What it yielded is then committed together with the checkpoint, and the source is run again,
+    with ``begin_portion`` in between, until none of its resources has more.
     """
 
     system: str
     instance: str
     now: datetime
     operations_url: str
+    report: Callable[[Progress], None] | None = None
+    portion: int = PORTION
     counts: dict[str, Counts] = field(default_factory=dict)
+    unfinished: set[str] = field(default_factory=set)
+    _clients: list[Any] = field(default_factory=list)
+    _gathered: dict[str, _Gathered] = field(default_factory=dict)
+    _begun: dict[str, float] = field(default_factory=dict)
+    _reported: float = 0.0
+    _in_portion: int = 0
 
     @cached_property
     def operations(self) -> Engine:
         return open_store(self.operations_url)
+
+    @cached_property
+    def _open_rejections(self) -> dict[str, set[str]]:
+        """Keys of records in quarantine by table: only these can be superseded, and there are few."""
+        found: dict[str, set[str]] = {}
+        for row in quarantine.rows(self.operations, status="open"):
+            if (row["system"], row["instance_id"]) == (self.system, self.instance) and row["record_key"] is not None:
+                found.setdefault(row["table_name"], set()).add(row["record_key"])
+        return found
 
     def close(self) -> None:
         """Give the operations store back."""
@@ -57,27 +118,69 @@ class Intake:
         """The running counts of one resource."""
         return self.counts.setdefault(resource, Counts())
 
+    def resource(self, name: str, rows: Callable[[], Iterable[Any]]) -> DltResource:
+        """A dlt resource whose batches are gathered and whose progress is seen.
+
+        Args:
+            rows: yields what ``take`` and ``merge_item`` give; nothing is read before it is iterated.
+        """
+
+        def whole() -> Iterator[Any]:
+            self.counts_of(name)
+            self._begun.setdefault(name, time.monotonic())
+            gathered = self._gathered[name] = _Gathered()
+            yield from rows()
+            yield from self._hand_on(gathered)
+            del self._gathered[name]
+
+        return dlt.resource(whole, name=name, schema_contract=SCHEMA_CONTRACT, write_disposition="merge")
+
     def take(self, batch: Batch, resource: str) -> Iterator[Any]:
         """Count a batch, quarantine what was rejected, and hand the rest to dlt as merge items."""
         counts = self.counts_of(resource)
         counts.received += batch.received
         counts.loaded += batch.loaded
         counts.quarantined += len(batch.rejected)
-        table_name = batch.contract.name
+        self._in_portion += batch.received
         if batch.rejected:
-            quarantine.record(
-                self.operations,
-                system=self.system,
-                instance_id=self.instance,
-                table_name=table_name,
-                rejections=batch.rejected,
-                now=self.now,
-            )
+            self._quarantine(batch)
         if batch.loaded_keys:
-            quarantine.supersede(self.operations, self.system, self.instance, table_name, batch.loaded_keys, self.now)
+            self._supersede(batch)
+        self._report_now_and_then(resource, counts)
+        gathered = self._gathered.get(resource)
         for table, rows in batch.tables.items():
-            if rows.num_rows:
+            if not rows.num_rows:
+                continue
+            if gathered is None:
                 yield merge_item(table, rows)
+            else:
+                gathered.parts.setdefault(table, []).append(rows)
+                gathered.size += rows.nbytes
+        if gathered is not None and gathered.size >= _GATHERED_BYTES:
+            yield from self._hand_on(gathered)
+
+    def portion_full(self) -> bool:
+        """Whether a source should stop at the checkpoint it has reached."""
+        return self._in_portion >= self.portion
+
+    def more(self, resource: str) -> None:
+        """Say that a resource stopped at a checkpoint and has more to read."""
+        self.unfinished.add(resource)
+
+    def begin_portion(self) -> set[str]:
+        """Start the next portion of a load: the resources that had more, and are now to be run again."""
+        waiting, self.unfinished = self.unfinished, set()
+        self._in_portion = 0
+        return waiting
+
+    def watch(self, client: Any) -> None:
+        """Count the requests of an HttpClient as this load's."""
+        self._clients.append(client)
+
+    @property
+    def requests(self) -> int:
+        """HTTP requests sent for this load so far, retries included."""
+        return sum(client.requests for client in self._clients)
 
     def log(self, run_id: str | None = None) -> None:
         """Write the counts of a load that has committed to the load log.
@@ -97,6 +200,39 @@ class Intake:
                 loaded_at=self.now,
                 run_id=run_id,
             )
+
+    def _quarantine(self, batch: Batch) -> None:
+        name = batch.contract.name
+        quarantine.record(
+            self.operations,
+            system=self.system,
+            instance_id=self.instance,
+            table_name=name,
+            rejections=batch.rejected,
+            now=self.now,
+        )
+        keys = {rejection.record_key for rejection in batch.rejected if rejection.record_key is not None}
+        self._open_rejections.setdefault(name, set()).update(keys)
+
+    def _supersede(self, batch: Batch) -> None:
+        name = batch.contract.name
+        good = self._open_rejections.get(name, set()).intersection(batch.loaded_keys)
+        if good:
+            quarantine.supersede(self.operations, self.system, self.instance, name, good, self.now)
+            self._open_rejections[name] -= good
+
+    def _hand_on(self, gathered: _Gathered) -> Iterator[Any]:
+        parts, gathered.parts, gathered.size = gathered.parts, {}, 0
+        for table, tables in parts.items():
+            yield merge_item(table, pa.concat_tables(tables))
+
+    def _report_now_and_then(self, resource: str, counts: Counts) -> None:
+        moment = time.monotonic()
+        begun = self._begun.setdefault(resource, moment)
+        if self.report is None or moment - max(begun, self._reported) < _SECONDS_BETWEEN_REPORTS:
+            return
+        self._reported = moment
+        self.report(Progress(self.instance, resource, counts.received, moment - begun, self.requests))
 
 
 def merge_item(table: Table, rows: Any) -> Any:

@@ -12,6 +12,9 @@ from retail_assets.contracts import Column, ColumnType, Table, children_of
 #: Arrow's compute functions are made when it is imported, where type checkers do not see them.
 compute: Any = pyarrow.compute
 
+#: dlt may add tables and columns that contracts declare anew; a changed type stops the load.
+SCHEMA_CONTRACT: Final[Any] = {"tables": "evolve", "columns": "evolve", "data_type": "freeze"}
+
 UTC_TIMESTAMP: Final = pa.timestamp("us", tz="UTC")
 
 #: Arrow type of each column type in a raw table.

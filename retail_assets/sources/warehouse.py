@@ -1,18 +1,16 @@
 """The warehouse as a dlt destination: one pipeline per source instance, one raw dataset per system."""
 
 from pathlib import Path
-from typing import Final
 
 import dlt
 import duckdb
-from dlt.common.schema.typing import TSchemaContractDict
 from dlt.sources import DltSource
 
 from retail_assets.contracts import TABLES
-from retail_assets.sources.schema import create_table_sql
+from retail_assets.sources.destination import warehouse_destination
+from retail_assets.sources.schema import SCHEMA_CONTRACT, create_table_sql
 
-#: dlt may add tables and columns that contracts declare anew; a changed type stops the load.
-SCHEMA_CONTRACT: Final[TSchemaContractDict] = {"tables": "evolve", "columns": "evolve", "data_type": "freeze"}
+__all__ = ["SCHEMA_CONTRACT", "create_raw_tables", "load", "pipeline_for"]
 
 
 def create_raw_tables(warehouse: Path) -> None:
@@ -30,7 +28,7 @@ def pipeline_for(system: str, instance: str, *, warehouse: Path, state: Path) ->
     dlt.config["runtime.dlthub_telemetry"] = False
     return dlt.pipeline(
         f"{system}_{instance}",
-        destination=dlt.destinations.duckdb(str(warehouse)),
+        destination=warehouse_destination(warehouse),
         dataset_name=f"raw_{system}",
         pipelines_dir=str(state),
     )

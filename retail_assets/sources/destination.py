@@ -1,0 +1,121 @@
+"""The warehouse as dlt's destination: dlt's own for DuckDB, with a merge that reads the load's files where they are.
+
+dlt copies every load into a staging dataset first and merges from there. That writes each record twice, and sorting the
+copy by key holds all of it in memory. Here the merge reads the key columns of the Parquet files of the load package,
+and streams the rows that hold into the raw table: one write, in one transaction for each table.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from dlt.common.destination.client import FollowupJobRequest, HasFollowupJobs, LoadJob, RunnableLoadJob
+from dlt.common.schema.utils import get_columns_names_with_prop, get_dedup_sort_tuple, get_first_column_name_with_prop
+from dlt.common.storages.load_package import LoadJobInfo, ParsedLoadJobFileName
+from dlt.destinations import duckdb
+from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
+from dlt.destinations.impl.duckdb.duck import DuckDbClient
+from dlt.destinations.job_impl import FollowupJobRequestImpl
+
+#: What DuckDB may hold in memory while it loads; the rest goes to its temporary folder beside the warehouse.
+MEMORY_LIMIT: Final = "192MB"
+_SETTINGS: Final = {"memory_limit": MEMORY_LIMIT, "preserve_insertion_order": False}
+
+
+def warehouse_destination(warehouse: Path) -> "Warehouse":
+    """The destination that loads into a DuckDB file."""
+    return Warehouse(DuckDbCredentials(str(warehouse), global_config=dict(_SETTINGS)), destination_name="duckdb")
+
+
+class Warehouse(duckdb):
+    """dlt's DuckDB destination with our merge."""
+
+    @property
+    def client_class(self) -> type["WarehouseClient"]:
+        """The client that dlt makes for each load."""
+        return WarehouseClient
+
+
+class WarehouseClient(DuckDbClient):
+    """dlt's DuckDB client; only tables that are merged from Parquet files take another way."""
+
+    def should_load_data_to_staging_dataset(self, table_name: str) -> bool:
+        """Whether dlt makes a staging table of it: never, the merge reads the files."""
+        return False
+
+    def create_load_job(self, table: Any, file_path: str, load_id: str, restore: bool = False) -> LoadJob:
+        """A job for one file of the package."""
+        name = ParsedLoadJobFileName.parse(file_path)
+        if name.file_format == "sql":
+            return _MergeJob(file_path)
+        if table["write_disposition"] == "merge":
+            if name.file_format != "parquet":
+                raise ValueError(f"{table['name']} is merged from Parquet files only, not from {name.file_format}")
+            return _FileForMerge(file_path)
+        return super().create_load_job(table, file_path, load_id, restore)
+
+    def create_table_chain_completed_followup_jobs(
+        self, table_chain: Sequence[Any], completed_table_chain_jobs: Sequence[LoadJobInfo] | None = None
+    ) -> list[FollowupJobRequest]:
+        """Once all files of a table are there: the merge."""
+        if table_chain[0]["write_disposition"] != "merge":
+            return super().create_table_chain_completed_followup_jobs(table_chain, completed_table_chain_jobs)
+        if len(table_chain) > 1:
+            raise ValueError(f"{table_chain[0]['name']} has tables nested by dlt; declare them as children instead")
+        files = sorted(str(job.file_path) for job in completed_table_chain_jobs or ())
+        name = ParsedLoadJobFileName(table_chain[0]["name"], ParsedLoadJobFileName.new_file_id(), 0, "sql")
+        request = _MergeRequest(name.file_name())
+        request.keep(files)
+        return [request]
+
+
+class _MergeRequest(FollowupJobRequestImpl):
+    """What dlt keeps in the package until the merge runs: the names of the files."""
+
+    def keep(self, files: Sequence[str]) -> None:
+        self._save_text_file(json.dumps(files))
+
+
+class _FileForMerge(RunnableLoadJob, HasFollowupJobs):
+    """A file that needs no loading of its own."""
+
+    def run(self) -> None:
+        """Nothing: the merge reads it."""
+
+
+class _MergeJob(RunnableLoadJob):
+    """Rows of the load replace the rows with their key, or all rows of their parent."""
+
+    def run(self) -> None:
+        """Delete what the load replaces and insert what holds, in one transaction."""
+        client: Any = self._job_client.sql_client  # pyright: ignore[reportAttributeAccessIssue]
+        table: Any = self._load_table
+        target = client.make_qualified_table_name(table["name"])
+        deleted = get_first_column_name_with_prop(table, "hard_delete")
+        wanted = f"{client.escape_column_name(deleted)} is not true" if deleted else "true"
+        key = [client.escape_column_name(name) for name in get_columns_names_with_prop(table, "primary_key")]
+        group = [client.escape_column_name(name) for name in get_columns_names_with_prop(table, "merge_key")] or key
+        keys, same_group = ", ".join(key), " and ".join(f"d.{name} = s.{name}" for name in group)
+        files = ", ".join(map(_literal, json.loads(Path(self._file_path).read_text(encoding="utf-8"))))
+        rows = f"read_parquet([{files}], union_by_name = true)"
+        with client.begin_transaction():
+            client.execute_sql(f"delete from {target} as d where exists (select 1 from {rows} as s where {same_group})")  # noqa: S608
+            if client.execute_sql(f"select 1 from {rows} group by {keys} having count(*) > 1 limit 1"):  # noqa: S608
+                # Of several versions in one load the newest holds, or the one that was read last.
+                sort = get_dedup_sort_tuple(table)
+                order = f"{client.escape_column_name(sort[0])} {sort[1]} nulls last, " if sort else ""
+                rows = f"read_parquet([{files}], union_by_name = true, filename = '_file', file_row_number = true)"
+                place = "_file, file_row_number"
+                newest = (
+                    f"select ({place}) from {rows} qualify row_number() over "  # noqa: S608
+                    f"(partition by {keys} order by {order}_file desc, file_row_number desc) = 1"
+                )
+                columns, wanted = f"* exclude ({place})", f"{wanted} and ({place}) in ({newest})"
+            else:
+                columns = "*"
+            client.execute_sql(f"insert into {target} by name select {columns} from {rows} where {wanted}")  # noqa: S608
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
