@@ -63,8 +63,10 @@ numbered as (
         current_versions.recency,
         row_number() over (
             partition by
-                details.gateway_id, details.merchant_account, details.batch_number, details.file_sha256, details.type,
-                details.psp_reference, details.modification_reference, details.net_currency
+                details.gateway_id, details.batch_number, details.file_sha256, details.type, details.psp_reference,
+                details.modification_reference,
+                case when details.psp_reference is null then details.merchant_account end,
+                case when details.psp_reference is null then details.net_currency end
             order by
                 details.net_credit - details.net_debit, details.created_at, details.booked_at, details.gross_currency,
                 details.gross_credit - details.gross_debit, details.commission, details.markup, details.scheme_fees,
@@ -83,17 +85,21 @@ numbered as (
 identified as (
     select
         numbered.*,
-        numbered.merchant_account || '/' || numbered.batch_number || '/' || numbered.type
-        || '/' || coalesce(numbered.psp_reference, '') || '/' || coalesce(numbered.modification_reference, '')
-        || '/' || numbered.net_currency || '/' || cast(numbered.ordinal as varchar) as line_id
+        -- A psp reference is unique over all of Adyen; the other rows are told apart by account and currency.
+        numbered.batch_number || '/' || numbered.type || '/' || coalesce(
+            numbered.psp_reference, numbered.merchant_account || '/' || numbered.net_currency
+        ) || '/' || coalesce(numbered.modification_reference, '') || '/' || cast(numbered.ordinal as varchar)
+            as line_id
     from numbered
 ),
 
 latest as (
     select
         identified.*,
-        row_number() over (partition by identified.gateway_id, identified.line_id order by identified.recency)
-            as preference
+        row_number() over (
+            partition by identified.gateway_id, identified.merchant_account, identified.line_id
+            order by identified.recency
+        ) as preference
     from identified
 ),
 
@@ -101,48 +107,82 @@ signed as (
     select
         latest.*,
         cast(latest.net_credit - latest.net_debit as decimal(18, 4)) as net_amount,
+        {{ regex_capture('latest.modification_reference', '[^A-Za-z0-9]*(TX[A-Za-z0-9]+)') }} as trace_id,
         -- Blended contracts fill the commission, interchange contracts the three parts; Payment Fees is their total.
         cast(latest.commission + latest.markup + latest.scheme_fees + latest.interchange as decimal(18, 4))
             as fee_amount
     from latest
     where latest.preference = 1
+),
+
+transfers as (
+    select
+        gateway_id,
+        merchant_account,
+        batch_number,
+        net_currency,
+        min(trace_id) as trace_id
+    from signed
+    where type = 'MerchantPayout'
+    group by gateway_id, merchant_account, batch_number, net_currency
+),
+
+-- A payout is called what the bank calls it; several of one name (a batch in two currencies) after their batch.
+named as (
+    select
+        transfers.*,
+        count(*) over (partition by gateway_id, trace_id) as namesakes
+    from transfers
+    where trace_id is not null
 )
 
 select
-    gateway_id,
-    line_id,
-    merchant_account,
-    batch_number,
-    merchant_account || '/' || batch_number || '/' || net_currency as payout_id,
-    type as source_type,
+    signed.gateway_id,
+    signed.line_id,
+    signed.merchant_account,
+    signed.batch_number,
+    coalesce(
+        case when named.namesakes = 1 then named.trace_id end,
+        signed.merchant_account || '/' || signed.batch_number || '/' || signed.net_currency
+    ) as payout_id,
+    signed.type as source_type,
     -- Settled by another acquirer: an information, no money in this batch.
-    type not like '%Externally%' as is_clearing,
-    psp_reference,
-    modification_reference,
-    merchant_reference,
-    payment_method,
-    payment_method_variant,
-    shopper_country,
-    net_currency as currency_code,
-    cast(net_amount + fee_amount as decimal(18, 4)) as gross_amount,
-    fee_amount,
-    net_amount,
-    coalesce(gross_currency, net_currency) as presentment_currency_code,
+    signed.type not like '%Externally%' as is_clearing,
+    signed.psp_reference,
+    signed.modification_reference,
+    signed.merchant_reference,
+    signed.payment_method,
+    signed.payment_method_variant,
+    signed.shopper_country,
+    signed.net_currency as currency_code,
+    cast(signed.net_amount + signed.fee_amount as decimal(18, 4)) as gross_amount,
+    signed.fee_amount,
+    signed.net_amount,
+    coalesce(signed.gross_currency, signed.net_currency) as presentment_currency_code,
     -- What the customer paid (+) or got back (-). The net columns say which; where they say nothing, the gross columns.
     cast(
         case
-            when gross_currency is null or (gross_debit = 0 and gross_credit = 0) then net_amount + fee_amount
-            when net_amount + fee_amount > 0 then case when gross_credit <> 0 then gross_credit else gross_debit end
-            when net_amount + fee_amount < 0 then -case when gross_debit <> 0 then gross_debit else gross_credit end
-            else gross_credit - gross_debit
+            when signed.gross_currency is null or (signed.gross_debit = 0 and signed.gross_credit = 0)
+                then signed.net_amount + signed.fee_amount
+            when signed.net_amount + signed.fee_amount > 0
+                then coalesce(nullif(signed.gross_credit, 0), signed.gross_debit)
+            when signed.net_amount + signed.fee_amount < 0
+                then -coalesce(nullif(signed.gross_debit, 0), signed.gross_credit)
+            else signed.gross_credit - signed.gross_debit
         end as decimal(18, 4)
     ) as presentment_amount,
-    case when gross_currency <> net_currency then exchange_rate end as exchange_rate,
-    {{ regex_capture('modification_reference', '[^A-Za-z0-9]*(TX[A-Za-z0-9]+)') }} as trace_id,
-    {{ utc_timestamp('created_at') }} as created_at,
-    {{ utc_timestamp('booked_at') }} as booked_at,
-    file_name,
-    row_number as file_row_number,
-    file_sha256,
-    {{ utc_timestamp('_loaded_at') }} as loaded_at
+    case when signed.gross_currency <> signed.net_currency then signed.exchange_rate end as exchange_rate,
+    signed.trace_id,
+    {{ utc_timestamp('signed.created_at') }} as created_at,
+    {{ utc_timestamp('signed.booked_at') }} as booked_at,
+    signed.file_name,
+    signed.row_number as file_row_number,
+    signed.file_sha256,
+    {{ utc_timestamp('signed._loaded_at') }} as loaded_at
 from signed
+left join named
+    on
+        signed.gateway_id = named.gateway_id
+        and signed.merchant_account = named.merchant_account
+        and signed.batch_number = named.batch_number
+        and signed.net_currency = named.net_currency
