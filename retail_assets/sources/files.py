@@ -9,6 +9,11 @@ from typing import Final
 # Names under which senders write before they rename: such a file is not complete yet.
 _UNFINISHED: Final = (".tmp", ".part", ".partial", ".filepart")
 _CHUNK: Final = 1 << 20
+_SEEN: Final = "seen:"
+
+
+class TooLargeError(Exception):
+    """A file is larger than what may be read in one piece; says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +39,27 @@ def complete_files(folder: Path) -> list[Path]:
     )
 
 
-def new_files(folder: Path, done: MutableMapping[str, str]) -> Iterator[DroppedFile]:
+def new_files(folder: Path, done: MutableMapping[str, str], *, name_matters: bool = False) -> Iterator[DroppedFile]:
     """Files whose content was not read before, each content once, by name.
 
     Args:
         folder: where they are dropped.
         done: SHA-256 → name of what was read before, kept in the resource's dlt state. A file is noted there when the
-            next one is asked for, so that one whose reading fails is read again.
+            next one is asked for, so that one whose reading fails is read again. Beside it stands, under ``seen:`` and
+            the name, what the file looked like, so that an unchanged one need not be hashed at each run.
+        name_matters: the name says something about the content (which payout it is), so that the same content under
+            another name is another file.
     """
     for path in complete_files(folder):
-        digest = sha256_of(path)
-        if digest not in done:
+        looks = path.stat()
+        seen, appearance = f"{_SEEN}{path.name}", f"{looks.st_size} {looks.st_mtime_ns}"
+        known = done.get(seen, "").rpartition(" ")
+        digest = known[2] if known[0] == appearance else sha256_of(path)
+        key = f"{digest}/{path.name}" if name_matters else digest
+        if key not in done:
             yield DroppedFile(path, digest)
-            done[digest] = path.name
+            done[key] = path.name
+        done[seen] = f"{appearance} {digest}"
 
 
 def sha256_of(path: Path) -> str:
@@ -56,6 +69,21 @@ def sha256_of(path: Path) -> str:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def read_whole(path: Path, megabytes: int) -> bytes:
+    """A file's content, if it is not larger than that many MB: what is parsed in one piece must fit into memory.
+
+    Raises:
+        TooLargeError: it is larger; nothing was read.
+    """
+    size = path.stat().st_size
+    if size > megabytes << 20:
+        raise TooLargeError(
+            f"{path.name} has {size / (1 << 20):.1f} MB, more than largest_file_mb allows ({megabytes}): ask for "
+            "smaller files, or raise it"
+        )
+    return path.read_bytes()
 
 
 def examine_folder(folder: Path) -> str:

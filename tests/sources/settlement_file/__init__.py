@@ -1,0 +1,1 @@
+"""Settlement files read by a mapping."""
