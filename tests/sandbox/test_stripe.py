@@ -1,5 +1,8 @@
 """The simulated Stripe must page, filter and refuse as the real one does."""
 
+import csv
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,9 +11,12 @@ import requests
 from retail_assets.sandbox.profiles import GATEWAYS
 from retail_assets.sandbox.server import RunningServer, running_server
 from retail_assets.sandbox.storage import change_state
+from retail_assets.sandbox.stripe import REPORT_COLUMNS, create_app, write_reports
 from tests.sandbox.conftest import CREDENTIALS, State
+from tests.support.server import running
 
 RESOURCES = ("balance_transactions", "charges", "refunds", "disputes", "payouts")
+LISTED = (*RESOURCES, "payment_intents")
 every_resource = pytest.mark.parametrize("resource", RESOURCES)
 
 
@@ -35,6 +41,11 @@ def walk(server: RunningServer, path: str, gateway_id: str = "stripe_us", **quer
         found += body["data"]
         if not body["has_more"]:
             return found
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    """The rows of a report by its headers."""
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
 
 
 def error(answer: requests.Response, status: int) -> dict[str, Any]:
@@ -181,7 +192,7 @@ def test_balance_is_the_sum_of_the_ledger(sandbox: RunningServer) -> None:
 
 def test_single_objects(sandbox: RunningServer) -> None:
     """Each object can be fetched alone; a missing one is named."""
-    for resource in RESOURCES:
+    for resource in LISTED:
         newest = data(ask(sandbox, resource, limit=1))[0]
         assert ask(sandbox, f"{resource}/{newest['id']}").json() == newest
     missing = error(ask(sandbox, "charges/ch_none"), 404)
@@ -193,3 +204,57 @@ def test_metadata_names_the_store_s_real_address(sandbox: RunningServer) -> None
     """The plugin writes the shop's address; it must be the one under which the shop is configured."""
     urls = {charge["metadata"].get("site_url") for charge in walk(sandbox, "charges")} - {None}
     assert urls == {f"{sandbox.url}/cedar_us"}
+
+
+def test_intents_are_what_charges_have_in_common(sandbox: RunningServer) -> None:
+    """Each attempt to pay has one intent, which names its latest charge and what came of it."""
+    charges = walk(sandbox, "charges")
+    intents = walk(sandbox, "payment_intents")
+    assert {one["id"] for one in intents} == {charge["payment_intent"] for charge in charges} - {None}
+    assert len({one["id"] for one in intents}) == len(intents)
+    taken = {charge["payment_intent"] for charge in charges if charge["captured"]}
+    assert {one["id"] for one in intents if one["status"] == "succeeded"} == taken
+    by_id = {charge["id"]: charge for charge in charges}
+    assert all(by_id[one["latest_charge"]]["payment_intent"] == one["id"] for one in intents)
+    assert [one["created"] for one in intents] == sorted((one["created"] for one in intents), reverse=True)
+
+
+def test_disputes_hold_whole_lines(sandbox: RunningServer) -> None:
+    """Stripe embeds the ledger lines of a dispute; everywhere else it gives their ids."""
+    lines = {line["id"]: line for line in walk(sandbox, "balance_transactions")}
+    disputes = walk(sandbox, "disputes")
+    assert disputes
+    for dispute in disputes:
+        assert dispute["balance_transactions"] == [lines[line["id"]] for line in dispute["balance_transactions"]] != []
+
+
+def test_a_manual_account_names_no_lines(world: State) -> None:
+    """Nobody knows which lines a payout made by hand took."""
+    state = world.home / "sandbox" / "stripe_us.sqlite"
+    app = create_app(state, GATEWAYS["stripe_us"], "sk_test", 1, manual_payouts=True)
+    with running(app) as url:
+        headers = {"Authorization": "Bearer sk_test"}
+        (payout,) = requests.get(f"{url}/v1/payouts?limit=1", headers=headers, timeout=10).json()["data"]
+        assert (payout["automatic"], payout["reconciliation_status"]) == (False, "not_applicable")
+        refused = requests.get(f"{url}/v1/balance_transactions?payout={payout['id']}", headers=headers, timeout=10)
+        assert "automatic" in error(refused, 400)["message"]
+
+
+def test_reports_hold_what_was_paid_out(world: State, tmp_path: Path) -> None:
+    """The report of a payout adds up to it, in major units, with or without a row of its own."""
+    state = world.home / "sandbox" / "stripe_jp.sqlite"
+    first, second = write_reports(state, tmp_path / "a"), write_reports(state, tmp_path / "b")
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second] != []
+    assert not list((tmp_path / "a").glob("*.tmp"))
+    bare = write_reports(state, tmp_path / "c", own_rows=False, extra=False)
+    for path, without in zip(first, bare, strict=True):
+        rows = rows_of(path)
+        assert sum(Decimal(row["net"]) for row in rows) == 0
+        assert tuple(rows_of(without)[0]) == REPORT_COLUMNS
+        assert not [row for row in rows_of(without) if row["source_id"].startswith("po_")]
+    payouts = {payout["id"]: payout["amount"] for payout in world.rows("stripe_jp", "payouts")}
+    found: dict[str, Decimal] = {}
+    for path in bare:
+        for row in rows_of(path):
+            found[row["automatic_payout_id"]] = found.get(row["automatic_payout_id"], Decimal(0)) + Decimal(row["net"])
+    assert found == payouts  # yen have no decimals

@@ -25,8 +25,6 @@ from retail_assets.sources.schema import compute as pc
 from retail_assets.sources.textrows import Faults, convert_text
 
 _FILES: Final = "files"
-#: Files of one load are far fewer, and rows of one file too.
-_ROWS_OF_A_FILE: Final = 10**10
 _MOMENT: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?$"
 
 Columns = dict[str, Any]
@@ -80,9 +78,9 @@ def load_reports(folder: Path, zone: str, layout: ReportLayout, intake: Intake, 
     intake.counts_of(resource)
     unreadable: list[str] = []
     known = known_zone(zone).key
-    for order, dropped in enumerate(new_files(folder, done)):
+    for dropped in new_files(folder, done):
         try:
-            for batch in read_report(dropped, order, known, layout, intake):
+            for batch in read_report(dropped, known, layout, intake):
                 yield from intake.take(batch, resource)
         except CsvError as error:
             unreadable.append(dropped.sha256)
@@ -93,8 +91,8 @@ def load_reports(folder: Path, zone: str, layout: ReportLayout, intake: Intake, 
         done.pop(digest, None)
 
 
-def read_report(dropped: DroppedFile, order: int, zone: str, layout: ReportLayout, intake: Intake) -> Iterator[Batch]:
-    """One report as batches of typed rows; ``order`` is its place among the files of the load.
+def read_report(dropped: DroppedFile, zone: str, layout: ReportLayout, intake: Intake) -> Iterator[Batch]:
+    """One report as batches of typed rows.
 
     Raises:
         CsvError: it cannot be read, or lacks a column that the layout requires.
@@ -110,7 +108,6 @@ def read_report(dropped: DroppedFile, order: int, zone: str, layout: ReportLayou
             "file_name": pa.array([dropped.name] * rows.num_rows),
             "file_sha256": pa.array([dropped.sha256] * rows.num_rows),
             "row_number": pa.array(numbers, pa.int64()),
-            "read_order": pa.array([order * _ROWS_OF_A_FILE + number for number in numbers], pa.int64()),
         }
         yield convert_text(
             layout.contract,

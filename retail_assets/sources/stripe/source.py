@@ -1,7 +1,7 @@
 """The dlt source of one Stripe account."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import timedelta
 from hashlib import blake2b
@@ -16,6 +16,7 @@ from dlt.sources import DltResource
 from retail_assets.contracts import table
 from retail_assets.http import HttpError, HttpStatusError
 from retail_assets.settings import Gateway
+from retail_assets.sources.cursors import believed
 from retail_assets.sources.intake import Intake, merge_item
 from retail_assets.sources.records import Batch, convert, from_rows
 from retail_assets.sources.schema import compute as pc
@@ -50,7 +51,6 @@ _CURSOR: Final = "created"
 _SWEPT: Final = "swept"
 _LISTED: Final = "listed_payouts"
 _WAITING: Final = "waiting_payouts"
-_LAST_BALANCE: Final = "last_balance"
 _BALANCE_READS: Final = 5
 _FAILURES_IN_A_ROW: Final = 3
 #: Answers that say that this key, or this server, has no such list.
@@ -151,7 +151,7 @@ def _listed(
     name: str,
     params: Mapping[str, Any],
     typed: Callable[[list[bytes], str], Batch],
-    state: MutableMapping[str, Any],
+    state: dict[str, Any],
 ) -> Iterator[Batch]:
     """The pages of a list, typed; at its end the cursor is the newest object that was loaded."""
     intake.counts_of(name)
@@ -163,21 +163,22 @@ def _listed(
             newest = max(newest or 0, pc.max(rows.column("created")).as_py())
         yield batch
     if newest is not None:
-        state[_CURSOR] = newest
+        # A date in the future, of one record, must not keep all others out.
+        state[_CURSOR] = min(newest, int(intake.now.timestamp()))
 
 
-def _since(state: Mapping[str, Any], name: str, intake: Intake) -> tuple[dict[str, int], int | None]:
+def _since(state: dict[str, Any], name: str, intake: Intake) -> tuple[dict[str, int], int | None]:
     """From when on a list is read, and the time to note when this was a sweep over its whole look-back."""
     now = int(intake.now.timestamp())
-    cursor, swept = state.get(_CURSOR), state.get(_SWEPT)
+    cursor = believed(state, _CURSOR, intake.now)
+    swept = state.get(_SWEPT)
     if cursor is None:
         return {}, now
     interval = SWEPT_EVERY.get(name)
     # A clock that stands still, or went back, says nothing about how long ago the last sweep was.
     fresh = interval is not None and swept is not None and 0 < now - swept < interval.total_seconds()
     lookback = OVERLAP if fresh else LOOKBACK[name]
-    # A cursor beyond the present, from a record with a date in the future, would keep everything else out.
-    return {"created[gte]": min(cursor, now) - int(lookback.total_seconds())}, None if fresh else now
+    return {"created[gte]": cursor - int(lookback.total_seconds())}, None if fresh else now
 
 
 def _intents(client: StripeClient, intake: Intake) -> Iterator[Any]:
@@ -217,7 +218,7 @@ def _ledger(client: StripeClient, intake: Intake) -> Iterator[Any]:
         )
     if swept is not None:
         state[_SWEPT] = swept
-    yield from _balances(before, state, intake)
+    yield from _balances(before, state.get(_CURSOR, 0), intake)
 
 
 def _newest_only(state: Mapping[str, Any]) -> dict[str, int]:
@@ -266,21 +267,15 @@ def _balance(client: StripeClient) -> Amounts:
     return amounts
 
 
-def _balances(amounts: Amounts, state: MutableMapping[str, Any], intake: Intake) -> Iterator[Any]:
-    """The balance as it is now, and a line in its history for each currency in which it changed."""
+def _balances(amounts: Amounts, newest: int, intake: Intake) -> Iterator[Any]:
+    """The balance as it is now, and in its history as that after the newest line."""
     contract, history = table("stripe", "balances"), table("stripe", "balance_history")
     rows = [{"currency": currency, **parts} for currency, parts in sorted(amounts.items())]
-    if rows:
-        yield merge_item(contract, from_rows(contract, rows, instance=intake.instance, loaded_at=intake.now))
-    last: Amounts = state.get(_LAST_BALANCE, {})
-    moved = [
-        {**row, "read_at": intake.now, "newest_line_created": state.get(_CURSOR)}
-        for row in rows
-        if amounts[row["currency"]] != last.get(row["currency"])
-    ]
-    if moved:
-        yield merge_item(history, from_rows(history, moved, instance=intake.instance, loaded_at=intake.now))
-    state[_LAST_BALANCE] = {**last, **amounts}
+    if not rows:
+        return
+    yield merge_item(contract, from_rows(contract, rows, instance=intake.instance, loaded_at=intake.now))
+    closing = [{**row, "newest_line_created": newest} for row in rows]
+    yield merge_item(history, from_rows(history, closing, instance=intake.instance, loaded_at=intake.now))
 
 
 def _payouts(client: StripeClient, intake: Intake) -> Iterator[Any]:
@@ -295,11 +290,11 @@ def _payouts(client: StripeClient, intake: Intake) -> Iterator[Any]:
     def typed(records: list[bytes], origin: str) -> Batch:
         return convert(contract, records, instance=intake.instance, loaded_at=intake.now, origin=origin)
 
+    since, _ = _since(state, "payouts", intake)
     listed: set[str] = set(state.get(_LISTED, []))
     waiting: set[str] = set(state.get(_WAITING, []))
     in_reach: set[str] = set()
     failures = 0
-    since, _ = _since(state, "payouts", intake)
     for batch in _also_waiting(
         client, intake, typed, waiting, in_reach, _listed(client, intake, "payouts", since, typed, state)
     ):

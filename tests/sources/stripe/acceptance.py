@@ -10,29 +10,47 @@ from starlette.types import ASGIApp
 from retail_assets.sandbox import stripe
 from retail_assets.sandbox.generator import DEFAULT_AS_OF
 from retail_assets.sandbox.profiles import GATEWAYS
-from tests.sources.acceptance import ApiCase, small_world
+from tests.sources.acceptance import ApiCase, FileCase, small_world
 
 _ACCOUNT = "stripe_us"
 _KEY = "sk_test_acceptance-canary"
 
 
+def _state() -> Path:
+    return small_world() / "sandbox" / f"{_ACCOUNT}.sqlite"
+
+
 def _app(_: Path) -> ASGIApp:
-    state = small_world() / "sandbox" / f"{_ACCOUNT}.sqlite"
-    return stripe.create_app(state, GATEWAYS[_ACCOUNT], _KEY, int(DEFAULT_AS_OF.timestamp()))
+    return stripe.create_app(_state(), GATEWAYS[_ACCOUNT], _KEY, int(DEFAULT_AS_OF.timestamp()))
 
 
 def _expected() -> Mapping[str, int]:
-    with closing(sqlite3.connect(small_world() / "sandbox" / f"{_ACCOUNT}.sqlite")) as state:
+    with closing(sqlite3.connect(_state())) as state:
 
         def count(table: str, where: str = "true") -> int:
             return state.execute(f"select count(*) from {table} where {where}").fetchone()[0]
 
         tables = ("balance_transactions", "charges", "refunds", "disputes", "payouts")
-        return {
+        found = {
             **{table: number for table in tables if (number := count(table))},
             "payout_transactions": count("balance_transactions", "payout is not null and type <> 'payout'"),
+            "payment_intents": count("(select distinct payment_intent from charges where payment_intent is not null)"),
+            "fee_details": count("balance_transactions", "body not like '%\"fee_details\":[]%'"),
+            "dispute_transactions": count("balance_transactions", "source like 'dp_%'"),
             "balances": 1,
+            "balance_history": 1,
         }
+        return {table: number for table, number in found.items() if number}
+
+
+def _drop(folder: Path) -> None:
+    stripe.write_reports(_state(), folder, own_rows=False)
+
+
+def _expected_of_reports() -> Mapping[str, int]:
+    with closing(sqlite3.connect(_state())) as state:
+        query = "select count(*) from balance_transactions where payout is not null and type <> 'payout'"
+        return {"report_lines": state.execute(query).fetchone()[0]}
 
 
 CASES = [
@@ -50,5 +68,19 @@ CASES = [
         },
         wrong={"api_key": "sk_test_wrong-canary"},
         expected=_expected,
-    )
+    ),
+    FileCase(
+        variant="stripe_reports",
+        section="gateways",
+        drop=_drop,
+        block={
+            "id": "stripe_files",
+            "system": "stripe_reports",
+            "entity": "US",
+            "bank": "bank_us",
+            "folder": "stripe_files",
+            "stores": [{"store": "cedar_us"}],
+        },
+        expected=_expected_of_reports,
+    ),
 ]

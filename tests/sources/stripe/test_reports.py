@@ -230,7 +230,7 @@ def test_columns_go_by_name(tmp_path_factory: pytest.TempPathFactory, data: st.D
     path = tmp_path_factory.mktemp("report") / "report.csv"
     path.write_bytes(content.decode().encode(mark))
     intake = Intake("stripe", "stripe_files", NOW, "sqlite://")
-    batches = list(read_report(DroppedFile(path, "sha"), 0, "UTC", REPORT_LAYOUT, intake))
+    batches = list(read_report(DroppedFile(path, "sha"), "UTC", REPORT_LAYOUT, intake))
     found = [item for batch in batches for item in batch.tables[REPORT_LAYOUT.contract].to_pylist()]
     assert [item["gross"] for item in found] == [item["net"] for item in found] == gross
     assert {item["currency"] for item in found} == {"usd"}

@@ -312,21 +312,19 @@ def test_a_line_of_a_new_kind_or_without_category_loads(home: Home, account: Fak
 
 def test_balances_have_a_history(home: Home, account: FakeAccount, gateway: Gateway) -> None:
     """Manual payouts name no lines: without an opening and a closing balance nothing could be checked at all."""
-    history = (
-        "select strftime(read_at, '%H'), currency, available, pending, newest_line_created "
-        "from raw_stripe.balance_history order by all"
-    )
+    history = "select newest_line_created, currency, available, pending from raw_stripe.balance_history order by all"
     account.line(1, 100)
     account.balance = {"available": [{"amount": 100, "currency": "usd"}], "pending": [{"amount": 0, "currency": "eur"}]}
     load(home, gateway, "balance_transactions")
-    first = [("12", "eur", 0, 0, OPENED + DAY), ("12", "usd", 100, 0, OPENED + DAY)]
+    first = [(OPENED + DAY, "eur", 0, 0), (OPENED + DAY, "usd", 100, 0)]
     assert home.query(history) == first
     load(home, gateway, "balance_transactions")
     assert home.query(history) == first  # nothing moved
     account.line(2, -100, type="payout", reporting_category="payout", source="po_1")
     account.balance = {"available": [{"amount": 0, "currency": "usd"}], "pending": [{"amount": 0, "currency": "eur"}]}
     load(home, gateway, "balance_transactions")
-    assert home.query(history) == [*first, ("14", "usd", 0, 0, OPENED + 2 * DAY)]
+    later = OPENED + 2 * DAY
+    assert home.query(history) == [*first, (later, "eur", 0, 0), (later, "usd", 0, 0)]
 
 
 # -- what the lines are about ------------------------------------------------------------------------------------------

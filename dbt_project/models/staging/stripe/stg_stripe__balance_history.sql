@@ -9,7 +9,6 @@ with exponents as (
 select
     source.gateway_id,
     upper(source.currency) as currency_code,
-    {{ utc_timestamp('source.read_at') }} as read_at,
     {{ from_minor('source.available', 'exponents.exponent') }} as available_amount,
     {{ from_minor('source.pending', 'exponents.exponent') }} as pending_amount,
     {{ epoch_to_utc('source.newest_line_created') }} as newest_line_booked_at,

@@ -1,4 +1,4 @@
--- Which ledger lines a dispute made: none while it is an inquiry, one that takes the money, a second that gives it back.
+-- Which ledger lines a dispute made: none of an inquiry, one that takes the money, a second that gives it back.
 select
     gateway_id || ':' || dispute_id as dispute_key,
     gateway_id || ':' || id as settlement_line_key,
