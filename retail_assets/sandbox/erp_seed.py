@@ -1,6 +1,8 @@
 """What the simulated ERP holds before anything is posted: companies, accounts, rates and wholesale invoices."""
 
-from datetime import date, timedelta
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from random import Random
 from typing import Any, Final
 
@@ -39,6 +41,24 @@ _TAX_ACCOUNTS: Final = {
     "JP": (("2200", "Consumption Tax", True), ("2220", "仮受消費税", False)),
 }
 _INVOICES_EACH: Final = 4
+_WAREHOUSE: Final = "Stores"
+_WEB_CUSTOMERS: Final = "Web Customers"
+
+
+@dataclass(frozen=True, slots=True)
+class ShippedLine:
+    """Pieces of one product that left for an order, or came back; ``shipped_at`` in the ERP's own time.
+
+    ``company`` is the ERP's name of the entity, ``order_number`` what the customer's order is called in the store.
+    """
+
+    company: str
+    order_number: str
+    sku: str
+    quantity: int
+    shipped_at: datetime
+    is_return: bool = False
+    tracking_number: str | None = None
 
 
 def erp_seed(rates: ExchangeRates, first_day: date, rng: Random) -> dict[str, Any]:
@@ -93,3 +113,64 @@ def _wholesale(bank_id: str, first_day: date, rng: Random) -> list[dict[str, Any
         }
     )  # fmt: skip
     return invoices
+
+
+def add_deliveries(
+    seed: Mapping[str, Any],
+    shipped: Iterable[ShippedLine],
+    *,
+    in_stock: int = 100,
+    reserved: Mapping[str, int] | None = None,
+) -> dict[str, Any]:
+    """The seed with a warehouse for each company, stock, and a delivery note for each shipment and return.
+
+    Args:
+        seed: of ``erp_seed``; it is not changed.
+        shipped: lines; those of one order, time and direction become one note.
+        in_stock: pieces of each product that are left on the shelf after all of it.
+        reserved: pieces by SKU that are promised to orders; of products that were shipped.
+
+    Returns:
+        The seed with ``warehouses``, ``stock_receipts`` (all on the day before the first shipment), ``reservations``
+        and ``delivery_notes``, in order of time.
+    """
+    lines = sorted(
+        shipped, key=lambda line: (line.shipped_at, line.company, line.order_number, line.is_return, line.sku)
+    )
+    abbreviations = {company["name"]: company["abbr"] for company in seed["companies"]}
+    warehouses = {name: f"{_WAREHOUSE} - {abbreviation}" for name, abbreviation in abbreviations.items()}
+    sold: dict[tuple[str, str], int] = {}
+    notes: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for line in lines:
+        signed = -line.quantity if line.is_return else line.quantity
+        sold[line.company, line.sku] = sold.get((line.company, line.sku), 0) + signed
+        note = notes.setdefault(
+            (line.company, line.order_number, line.shipped_at, line.is_return),
+            {
+                "company": line.company, "customer": _WEB_CUSTOMERS, "po_no": line.order_number,
+                "posting_date": line.shipped_at.date().isoformat(), "posting_time": f"{line.shipped_at:%H:%M:%S}",
+                "set_warehouse": warehouses[line.company], "is_return": int(line.is_return),
+                "lr_no": line.tracking_number, "items": [],
+            },
+        )  # fmt: skip
+        note["items"].append({"item_code": line.sku, "item_name": line.sku, "qty": signed})
+    opening = (lines[0].shipped_at - timedelta(days=1)).date().isoformat() if lines else ""
+    receipts = [
+        {
+            "company": company, "item_code": sku, "warehouse": warehouses[company], "qty": in_stock + quantity,
+            "posting_date": opening, "posting_time": "08:00:00",
+        }
+        for (company, sku), quantity in sorted(sold.items())
+    ]  # fmt: skip
+    promised = [
+        {"item_code": sku, "warehouse": warehouses[company], "qty": (reserved or {})[sku]}
+        for company, sku in sorted(sold)
+        if sku in (reserved or {})
+    ]
+    return {
+        **seed,
+        "warehouses": [{"warehouse_name": _WAREHOUSE, "company": name} for name in warehouses],
+        "stock_receipts": receipts,
+        "reservations": promised,
+        "delivery_notes": list(notes.values()),
+    }

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from retail_assets.sandbox.erpnext_schema import DOCTYPES
 from retail_assets.sandbox.erpnext_site import Document, Refusal, Site
 
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
@@ -89,6 +90,7 @@ def create_app(
     api_secret: str,
     *,
     clock: Callable[[], datetime] | None = None,
+    forbidden: Collection[str] = (),
 ) -> Starlette:
     """The simulated ERPNext as an ASGI application that can be mounted anywhere.
 
@@ -97,14 +99,16 @@ def create_app(
         seed: ``companies`` (name, abbr, currency, country), ``accounts`` (company, account_number, account_name,
             root_type, account_type, account_currency, is_group), ``exchange_rates`` (date, from_currency, to_currency,
             exchange_rate) and ``sales_invoices`` (company, customer, posting_date, currency, grand_total, po_no,
-            is_return, return_against: number or po_no of an earlier invoice).
+            is_return, return_against: number or po_no of an earlier invoice); with stock also what
+            ``erp_seed.add_deliveries`` adds.
         clock: the site's time (aware UTC); the real one if left out.
+        forbidden: document types that the user may not read.
 
     Returns:
         The application; ``app.state.faults`` and ``PUT /_sandbox/erp_faults`` (a list of ``Fault``) make it fail.
     """
     site = Site(database, seed, clock)
-    endpoint = _Endpoint(site, Faults(), f"token {api_key}:{api_secret}")
+    endpoint = _Endpoint(site, Faults(), f"token {api_key}:{api_secret}", frozenset(forbidden))
 
     @asynccontextmanager
     async def lifespan(_: Starlette):
@@ -125,8 +129,9 @@ def create_app(
 
 
 class _Endpoint:
-    def __init__(self, site: Site, faults: Faults, authorization: str) -> None:
+    def __init__(self, site: Site, faults: Faults, authorization: str, forbidden: frozenset[str]) -> None:
         self._site = site
+        self._forbidden = forbidden
         self.faults = faults
         self._authorization = authorization.encode()
 
@@ -174,6 +179,10 @@ class _Endpoint:
         raise Refusal("ValidationError", f"Failed to get method for command {name}")
 
     def _page(self, doctype: str, query: Document) -> list[Document]:
+        kind = DOCTYPES.get(doctype)
+        if doctype in self._forbidden or (kind and kind.child_of and query.get("parent") != kind.child_of):
+            message = f"User <strong>{_USER}</strong> does not have doctype access via role permission for document "
+            raise Refusal("PermissionError", f"{message}<strong>{doctype}</strong>", status=403)
         return self._site.find(
             doctype,
             fields=_nested(query.get("fields")) or ["name"],

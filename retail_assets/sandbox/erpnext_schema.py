@@ -12,7 +12,8 @@ class DocType:
     """A document type.
 
     ``series`` is the prefix of its numbers, ``name_from`` the field its name is taken from; a document type has one of
-    them. ``single`` ones are one document that always exists.
+    them. ``single`` ones are one document that always exists. ``child_of`` names the document type whose rows they are:
+    their lists are only given to those who name it.
     """
 
     name: str
@@ -22,6 +23,7 @@ class DocType:
     name_from: str | None = None
     submittable: bool = False
     single: bool = False
+    child_of: str | None = None
 
 
 #: Fields every document has.
@@ -170,7 +172,91 @@ _TYPES: Final = (
         },
         series="ACC-GLE",
     ),
-    DocType("Deleted Document", {"deleted_doctype": "text", "deleted_name": "text"}),
+    DocType(
+        "Payment Entry",
+        {
+            "company": "text",
+            "payment_type": "text",
+            "party_type": "text",
+            "party": "text",
+            "posting_date": "date",
+            "mode_of_payment": "text",
+            "paid_amount": "amount",
+            "received_amount": "amount",
+            "paid_from_account_currency": "text",
+            "paid_to_account_currency": "text",
+            "reference_no": "text",
+            "status": "text",
+        },
+        required=("company", "payment_type", "paid_amount", "received_amount"),
+        series="ACC-PAY",
+        submittable=True,
+    ),
+    DocType("Warehouse", {"warehouse_name": "text", "company": "text"}, required=("warehouse_name", "company")),
+    DocType(
+        "Bin",
+        {
+            "item_code": "text",
+            "warehouse": "text",
+            "actual_qty": "amount",
+            "reserved_qty": "amount",
+            "projected_qty": "amount",
+            "stock_uom": "text",
+        },
+        series="BIN",
+    ),
+    DocType(
+        "Stock Ledger Entry",
+        {
+            "company": "text",
+            "item_code": "text",
+            "warehouse": "text",
+            "posting_date": "date",
+            "posting_time": "text",
+            "actual_qty": "amount",
+            "qty_after_transaction": "amount",
+            "stock_uom": "text",
+            "voucher_type": "text",
+            "voucher_no": "text",
+            "is_cancelled": "integer",
+        },
+        series="MAT-SLE",
+    ),
+    DocType(
+        "Delivery Note",
+        {
+            "company": "text",
+            "customer": "text",
+            "posting_date": "date",
+            "posting_time": "text",
+            "is_return": "integer",
+            "return_against": "text",
+            "po_no": "text",
+            "set_warehouse": "text",
+            "transporter": "text",
+            "transporter_name": "text",
+            "lr_no": "text",
+            "status": "text",
+        },
+        required=("company", "customer"),
+        series="MAT-DN",
+        submittable=True,
+    ),
+    DocType(
+        "Delivery Note Item",
+        {
+            "parent": "text",
+            "idx": "integer",
+            "item_code": "text",
+            "item_name": "text",
+            "qty": "amount",
+            "uom": "text",
+            "warehouse": "text",
+            "against_sales_order": "text",
+        },
+        child_of="Delivery Note",
+    ),
+    DocType("Deleted Document", {"deleted_doctype": "text", "deleted_name": "text", "restored": "integer"}),
 )
 
 DOCTYPES: Final = {doctype.name: doctype for doctype in _TYPES}

@@ -3,7 +3,7 @@
 What is copied on purpose, because posters fail on it: base amounts are always recomputed and sent ones ignored; unknown
 fields are dropped silently; a foreign line without a rate takes a Currency Exchange record or 1.0; a unique field is
 unique only once its Custom Field says so, and a cancelled document keeps its value; a refused submit leaves nothing.
-Left out: general ledger lines of Sales Invoices, cost centres, and permissions beyond the token.
+Left out: general ledger lines of anything but Journal Entries, cost centres, and permissions beyond the token.
 """
 # ruff: noqa: S608 -- every identifier in a statement is the schema's own or was checked against it
 
@@ -26,6 +26,8 @@ _RATE: Final = Decimal("1e-9")
 _OWNER: Final = "Administrator"
 _MOST_INSERTS: Final = 200
 _FISCAL_YEARS: Final = range(2020, 2036)
+_UNIT: Final = "Nos"
+_ROWS_OF_OTHERS: Final = {"GL Entry", "Journal Entry Account", "Bin", "Stock Ledger Entry", "Delivery Note Item"}
 _OPERATORS: Final = {"=", "!=", ">", "<", ">=", "<=", "like", "not like", "in", "not in", "between", "is"}
 
 Document = dict[str, Any]
@@ -102,6 +104,8 @@ class Site:
         document = {"doctype": doctype} | {field: _out(fields[field], row[field]) for field in fields}
         if doctype == "Journal Entry":
             document["accounts"] = self._children(name)
+        if doctype == "Delivery Note":
+            document["items"] = self._items(name)
         return document
 
     def find(
@@ -140,7 +144,7 @@ class Site:
     def insert(self, doctype: str, sent: Mapping[str, Any]) -> Document:
         """Create a document and, if ``docstatus`` is 1, submit it."""
         kind = self._doctype(doctype)
-        if kind.single or doctype in {"GL Entry", "Journal Entry Account"}:
+        if kind.single or doctype in _ROWS_OF_OTHERS:
             raise Refusal("ValidationError", f"{doctype} cannot be created")
         document = {field: value for field, value in sent.items() if field in self._fields(kind)}
         document["docstatus"] = int(sent.get("docstatus") or 0)
@@ -163,6 +167,10 @@ class Site:
             self._store_rows(document)
             if document["docstatus"] == 1:
                 self._submit_journal_entry(document)
+        if doctype == "Delivery Note":
+            self._store_items(document, sent.get("items") or [])
+            if document["docstatus"] == 1:
+                self._move_stock(document)
         answer = self.fetch(doctype, document["name"])
         if doctype == "Sales Invoice" and document["docstatus"] == 1:
             # The real server answers with the state before its own submit hooks ran; only a fresh read is right.
@@ -201,7 +209,8 @@ class Site:
             message = f"{doctype} {name}: Submitted Record cannot be deleted. You must Cancel it first."
             raise Refusal("ValidationError", message)
         self._connection.execute(f"DELETE FROM {_quoted(doctype)} WHERE name = ?", (name,))
-        self._connection.execute('DELETE FROM "Journal Entry Account" WHERE parent = ?', (name,))
+        for rows in ("Journal Entry Account", "Delivery Note Item"):
+            self._connection.execute(f"DELETE FROM {_quoted(rows)} WHERE parent = ?", (name,))
         deleted = DOCTYPES["Deleted Document"]
         number = self._next("deleted")
         self._store(
@@ -218,8 +227,13 @@ class Site:
         elif doctype == "Account":
             company = self._linked("Company", document["company"])
             document.setdefault("account_currency", company["default_currency"])
-        elif doctype == "Accounting Period":
+        elif doctype in {"Accounting Period", "Warehouse"}:
             self._linked("Company", document["company"])
+        elif doctype in {"Payment Entry", "Delivery Note"}:
+            self._linked("Company", document["company"])
+            document.setdefault("posting_date", self._clock().date().isoformat())
+            done = "To Bill" if doctype == "Delivery Note" else "Submitted"
+            document["status"] = done if document["docstatus"] == 1 else "Draft"
 
     def _validate_journal_entry(self, document: Document) -> None:
         currency = self._linked("Company", document["company"])["default_currency"]
@@ -337,7 +351,9 @@ class Site:
                 self._set(DOCTYPES["GL Entry"], row["name"], {"is_cancelled": 1})
             for row in rows:
                 self._gl_entry(document, dict(row), cancelled=1, swap=True)
-        status = {"status": "Cancelled"} if doctype == "Sales Invoice" else {}
+        if doctype == "Delivery Note":
+            self._cancel_movements(document)
+        status = {"status": "Cancelled"} if doctype != "Journal Entry" else {}
         self._set(self._doctype(doctype), name, {"docstatus": 2, **status})
 
     def _refuse_edit(
@@ -407,6 +423,78 @@ class Site:
         submitted = document["docstatus"] == 1
         document["outstanding_amount"] = document["grand_total"] if submitted else Decimal(0)
         document["status"] = ("Return" if document["is_return"] else "Unpaid") if submitted else "Draft"
+
+    # Stock
+
+    def _store_items(self, document: Document, items: Sequence[Mapping[str, Any]]) -> None:
+        kind = DOCTYPES["Delivery Note Item"]
+        document["items"] = []
+        for number, item in enumerate(items, start=1):
+            row = {field: item.get(field) for field in kind.fields}
+            row |= {"name": f"dni{self._next('item'):08d}", "parent": document["name"], "idx": number}
+            row |= {
+                "warehouse": item.get("warehouse") or document.get("set_warehouse"),
+                "uom": item.get("uom") or _UNIT,
+            }
+            self._linked("Warehouse", row["warehouse"])
+            self._store(kind, row | {"docstatus": document["docstatus"]})
+            document["items"].append(row)
+
+    def _items(self, parent: str) -> list[Document]:
+        fields = DOCTYPES["Delivery Note Item"].fields
+        rows = self._connection.execute('SELECT * FROM "Delivery Note Item" WHERE parent = ? ORDER BY idx', (parent,))
+        return [
+            {"doctype": "Delivery Note Item", "name": row["name"]}
+            | {field: _out(kind, row[field]) for field, kind in fields.items()}
+            for row in rows
+        ]
+
+    def _move_stock(self, document: Document) -> None:
+        """Deliveries take from the warehouse; the quantities of a return are negative."""
+        for row in document["items"]:
+            self._stock_entry(document, "Delivery Note", row, -_number(row["qty"]))
+
+    def _stock_entry(
+        self, document: Mapping[str, Any], voucher: str, row: Mapping[str, Any], change: Decimal, *, cancelled: int = 0
+    ) -> None:
+        found = self._connection.execute(
+            'SELECT name, actual_qty, reserved_qty FROM "Bin" WHERE item_code = ? AND warehouse = ?',
+            (row["item_code"], row["warehouse"]),
+        ).fetchone()
+        after = (_number(found["actual_qty"]) if found else Decimal(0)) + change
+        shared = {"item_code": row["item_code"], "warehouse": row["warehouse"], "stock_uom": _UNIT}
+        if found:
+            projected = after - _number(found["reserved_qty"])
+            self._set(DOCTYPES["Bin"], found["name"], {"actual_qty": after, "projected_qty": projected})
+        else:
+            name = self._name(DOCTYPES["Bin"], {})
+            self._store(
+                DOCTYPES["Bin"],
+                {**shared, "name": name, "docstatus": 0, "actual_qty": after, "projected_qty": after},
+            )
+        kind = DOCTYPES["Stock Ledger Entry"]
+        entry = {
+            **shared,
+            "docstatus": 1,
+            "company": document["company"],
+            "posting_date": document["posting_date"],
+            "posting_time": document.get("posting_time"),
+            "actual_qty": change,
+            "qty_after_transaction": after,
+            "voucher_type": voucher,
+            "voucher_no": document["name"],
+            "is_cancelled": cancelled,
+        }
+        self._store(kind, {**entry, "name": self._name(kind, entry)})
+
+    def _cancel_movements(self, document: Document) -> None:
+        rows = self._connection.execute(
+            'SELECT * FROM "Stock Ledger Entry" WHERE voucher_no = ? ORDER BY name', (document["name"],)
+        ).fetchall()
+        for row in rows:
+            self._set(DOCTYPES["Stock Ledger Entry"], row["name"], {"is_cancelled": 1})
+        for row in rows:
+            self._stock_entry(document, "Delivery Note", dict(row), -_number(row["actual_qty"]), cancelled=1)
 
     # Custom fields
 
@@ -480,6 +568,30 @@ class Site:
                 document["return_against"] = numbers.get((invoice["company"], against), against)
             name = self.insert("Sales Invoice", document)["name"]
             numbers.setdefault((invoice["company"], str(invoice.get("po_no"))), name)
+        self._seed_stock(seed)
+
+    def _seed_stock(self, seed: Mapping[str, Any]) -> None:
+        for warehouse in seed.get("warehouses", ()):
+            self.insert("Warehouse", warehouse)
+        for number, receipt in enumerate(seed.get("stock_receipts", ()), start=1):
+            document = {**receipt, "name": f"MAT-STE-{self._clock().year}-{number:05d}"}
+            self._stock_entry(document, "Stock Entry", receipt, _number(receipt["qty"]))
+        for bin_ in seed.get("reservations", ()):
+            row = self._connection.execute(
+                'SELECT name, actual_qty FROM "Bin" WHERE item_code = ? AND warehouse = ?',
+                (bin_["item_code"], bin_["warehouse"]),
+            ).fetchone()
+            reserved = _number(bin_["qty"])
+            changes = {"reserved_qty": reserved, "projected_qty": _number(row["actual_qty"]) - reserved}
+            self._set(DOCTYPES["Bin"], row["name"], changes)
+        deliveries: dict[tuple[str, str], str] = {}
+        for note in seed.get("delivery_notes", ()):
+            document = {**note, "docstatus": 1}
+            order = (note["company"], note["po_no"])
+            if note.get("is_return"):
+                document["return_against"] = deliveries.get(order)
+            name = self.insert("Delivery Note", document)["name"]
+            deliveries.setdefault(order, name)
 
     def _name(self, kind: DocType, document: Document) -> str:
         if kind.series:
@@ -494,6 +606,8 @@ class Site:
         if kind.name == "Custom Field":
             document.setdefault("fieldname", str(document.get("label", "")).lower().replace(" ", "_"))
             return f"{document['dt']}-{document['fieldname']}"
+        if kind.name == "Warehouse":
+            return f"{document['warehouse_name']} - {self._linked('Company', document['company'])['abbr']}"
         if kind.name == "Accounting Period":
             return f"{document['period_name']} - {self._linked('Company', document['company'])['abbr']}"
         return str(document[kind.name_from or "name"])

@@ -68,14 +68,15 @@ class FakeSite:
         known = {"platform_ref", "our_key"} - set(self.custom_fields)
         if doctype == "Journal Entry" and known & set(fields):
             return JSONResponse({"exc_type": "DataError", "exception": "Field not permitted in query"}, 417)
-        self.queries.append({"filters": filters, "start": int(query["limit_start"])})
-        self.before_page(len(self.queries))
         found = self.documents.get(doctype, [])
+        if query.get("order_by") == "modified asc, name asc":
+            self.queries.append({"filters": filters, "start": int(query["limit_start"])})
+            self.before_page(len(self.queries))
+            found = sorted(found, key=lambda document: (document["modified"], document["name"]))
         for name, operator, value in filters:
             assert operator == ">="
             found = [document for document in found if document[name] >= value]
-        assert query["order_by"] == "modified asc, name asc"
-        found = sorted(found, key=lambda document: (document["modified"], document["name"]))
-        start, size = int(query["limit_start"]), int(query["limit_page_length"])
+        # Without a limit a list has twenty documents.
+        start, size = int(query.get("limit_start", 0)), int(query.get("limit_page_length", 20)) or len(found)
         page = [{name: document.get(name) for name in fields} for document in found[start : start + size]]
         return JSONResponse({"data": page})

@@ -1,12 +1,13 @@
 select
     erp_id,
     company,
-    name as erp_account,
-    nullif(account_number, '') as account_code,
-    account_name,
-    upper(account_currency) as currency_code,
+    id as erp_account,
+    nullif(code, '') as account_code,
+    name as account_name,
+    upper(currency) as currency_code,
     root_type,
     account_type,
-    coalesce(is_group, 0) = 1 as is_group,
-    coalesce(disabled, 0) = 1 as is_disabled
-from {{ source('erp', 'accounts') }}
+    coalesce(is_group, false) as is_group,
+    coalesce(is_disabled, false) as is_disabled
+from {{ source('erp', 'accounts') }} as accounts
+where {{ erp_still_has('accounts', 'accounts') }}

@@ -6,4 +6,5 @@ select
     cast(exchange_rate as decimal(28, 12)) as exchange_rate,
     date as valid_from,
     modified as erp_modified
-from {{ source('erp', 'exchange_rates') }}
+from {{ source('erp', 'exchange_rates') }} as rates
+where {{ erp_still_has('rates', 'exchange_rates', 'name') }}

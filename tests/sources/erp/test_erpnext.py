@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from retail_assets.sources.erp import erp_source
-from retail_assets.sources.erp import source as source_module
+from retail_assets.sources.erp import erpnext as source_module
 from retail_assets.sources.intake import Counts
 from tests.sources.erp.site import FakeSite, settings_for
 from tests.sources.loading import Home
@@ -36,7 +36,7 @@ def load(home: Home, url: str, *resources: str, **changes: Any) -> Mapping[str, 
 
 
 def names(home: Home) -> list[str]:
-    return [value for (value,) in home.query("select name from raw_erp.journal_entries order by name")]
+    return [value for (value,) in home.query("select id from raw_erp.journal_entries order by id")]
 
 
 @pytest.mark.parametrize("number", [0, 2, 3, 4, 7, 9, 10])
@@ -66,7 +66,7 @@ def test_the_next_load_reads_changes_and_the_overlap(home: Home, site: FakeSite,
     site.documents["Journal Entry"][0] |= {"docstatus": 2, "modified": "2026-11-05 12:00:00.000000"}
     load(home, url, "journal_entries")
     assert "JE-050" in names(home)
-    assert home.one("select docstatus from raw_erp.journal_entries where name = 'JE-000'") == 2
+    assert home.one("select docstatus from raw_erp.journal_entries where id = 'JE-000'") == 2
 
 
 def test_a_document_changed_while_reading_has_its_last_state(home: Home, site: FakeSite, url: str) -> None:
@@ -81,7 +81,7 @@ def test_a_document_changed_while_reading_has_its_last_state(home: Home, site: F
 
     site.before_page = cancel
     counts = load(home, url, "journal_entries")["journal_entries"]
-    assert home.one("select docstatus from raw_erp.journal_entries where name = 'JE-000'") == 2
+    assert home.one("select docstatus from raw_erp.journal_entries where id = 'JE-000'") == 2
     assert len(names(home)) == len(set(names(home))) == 8
     assert counts.received == counts.loaded == 9
 
@@ -102,7 +102,7 @@ def test_our_key_is_read_where_it_exists(
 
 
 def test_amounts_of_the_ledger_are_exact(home: Home, site: FakeSite, url: str) -> None:
-    """ERPNext sends amounts as floats: they were rounded in silence, or one odd line stopped all."""
+    """ERPNext sends amounts as floats: they were rounded in silence, or what its own arithmetic left was refused."""
     line = {
         "company": "c",
         "posting_date": "2026-11-05",
@@ -117,23 +117,25 @@ def test_amounts_of_the_ledger_are_exact(home: Home, site: FakeSite, url: str) -
     }
     site.documents["GL Entry"] = [
         {**line, "name": f"GL-{number}", "debit": debit, "modified": f"2026-11-05 10:00:0{number}.000000"}
-        for number, debit in enumerate([0.1, 1234567890.12, 99.9999, 0.30000000000000004])
+        for number, debit in enumerate([0.1, 1234567890.12, 99.999912345, 0.30000000000000004, 1e-17, 1e300])
     ]
     counts = load(home, url, "gl_entries")["gl_entries"]
-    assert [row[0] for row in home.query("select debit from raw_erp.gl_entries order by name")] == [
+    assert [row[0] for row in home.query("select debit from raw_erp.gl_entries order by id")] == [
         Decimal("0.1000"),
         Decimal("1234567890.1200"),
-        Decimal("99.9999"),
+        Decimal("99.999912345"),
+        Decimal("0.3"),
+        Decimal(0),
     ]
-    assert (counts.received, counts.loaded, counts.quarantined) == (4, 3, 1)
+    assert (counts.received, counts.loaded, counts.quarantined) == (6, 5, 1)
     (refused,) = home.quarantined()
-    assert (refused["record_key"], refused["field"], refused["value"]) == ("GL-3", "debit", "0.30000000000000004")
+    assert (refused["record_key"], refused["field"]) == ("GL-5", "debit")
 
 
 def test_all_lists_are_read_and_logged(home: Home, site: FakeSite, url: str) -> None:
     """A list without documents could not be told from one that is not read."""
-    load(home, url, *source_module.DOCTYPES)
-    assert home.logged() == dict.fromkeys(source_module.DOCTYPES, (0, 0, 0))
+    load(home, url, *source_module.KINDS, "deletions")
+    assert home.logged() == dict.fromkeys([*source_module.KINDS, "deletions"], (0, 0, 0))
     assert site.keys == {"token key:canary-secret"}
 
 

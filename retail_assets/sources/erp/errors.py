@@ -1,0 +1,17 @@
+"""What can go wrong with an ERP besides HTTP itself."""
+
+
+class UnexpectedAnswerError(Exception):
+    """The ERP answered with something that is not its API."""
+
+
+class CredentialsError(Exception):
+    """The ERP does not let us in; says what was refused and what to check."""
+
+
+class NotOfferedError(Exception):
+    """This ERP lacks the module, or this user the right, to read something; the rest can be read."""
+
+
+class ErpRefusedError(Exception):
+    """The ERP answered with an error of its own; holds its words."""

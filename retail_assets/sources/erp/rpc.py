@@ -1,0 +1,46 @@
+"""POST requests that only read: unlike others they may be sent again."""
+
+import random
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+import requests
+
+from retail_assets.http import HttpClient, HttpStatusError, HttpUnavailableError
+
+_RETRIED: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+_FIRST_WAIT_SECONDS: Final = 0.5
+_LONGEST_WAIT_SECONDS: Final = 60.0
+_LONGEST_RETRY_AFTER_SECONDS: Final = 600.0
+
+
+def post(client: HttpClient, path: str, body: Any, *, retries: int, headers: Mapping[str, str]) -> requests.Response:
+    """Send a call that changes nothing, again after a lost answer, 429 or 5xx, or as ``Retry-After`` says.
+
+    Raises:
+        HttpStatusError, HttpUnavailableError: as of the last attempt.
+    """
+    for attempt in range(retries + 1):
+        try:
+            return client.request("POST", path, json=body, headers=headers)
+        except HttpUnavailableError:
+            if attempt == retries:
+                raise
+            wait = _growing(attempt)
+        except HttpStatusError as error:
+            if attempt == retries or error.status not in _RETRIED:
+                raise
+            wait = _retry_after(error) or _growing(attempt)
+        time.sleep(wait)
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _growing(attempt: int) -> float:
+    wait = _FIRST_WAIT_SECONDS * 2**attempt * (1 + random.random() / 2)  # noqa: S311 - jitter, no secret
+    return min(wait, _LONGEST_WAIT_SECONDS)
+
+
+def _retry_after(error: HttpStatusError) -> float | None:
+    given = error.headers.get("Retry-After", "")
+    return min(float(given), _LONGEST_RETRY_AFTER_SECONDS) if given.isdecimal() and given.isascii() else None
