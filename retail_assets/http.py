@@ -1,15 +1,23 @@
 """The one HTTP client of sources and posters: retries, rate limits, and credentials that stay with their host."""
 
-from collections.abc import Mapping
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from fractions import Fraction
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError
-from requests_ratelimiter import LimiterAdapter
+from urllib3 import BaseHTTPResponse
 from urllib3.util.retry import Retry
 
 #: Methods that change nothing and may therefore be sent again without a look-up.
@@ -19,6 +27,7 @@ _RETRIES: Final = 5
 _LONGEST_WAIT_SECONDS: Final = 60
 _LONGEST_RETRY_AFTER_SECONDS: Final = 600
 _CONNECT_TIMEOUT_SECONDS: Final = 10.0
+_MOST_CONNECTIONS: Final = 16
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -45,6 +54,92 @@ class ForeignHostError(HttpError):
     """A link or redirect led to another host than the configured one."""
 
 
+@dataclass(slots=True)
+class Traffic:
+    """Counts the requests of every client that is made while it is watching, retries included."""
+
+    requests: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Watch the clients that are made within."""
+        token = _TRAFFIC.set(self)
+        try:
+            yield
+        finally:
+            _TRAFFIC.reset(token)
+
+    def add(self, requests: int) -> None:
+        """Count requests, from any thread."""
+        with self._lock:
+            self.requests += requests
+
+
+_TRAFFIC: Final[ContextVar[Traffic | None]] = ContextVar("traffic", default=None)
+
+
+class HostQuota:
+    """How often one host may be asked, by all clients and threads of this process together.
+
+    The lowest rate that any client of the host declares holds for all. A host that answered with ``Retry-After`` is
+    left alone for that long by all of them.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._rate: Fraction | None = None
+        self._sent: deque[float] = deque(maxlen=1)
+        self._rests_until = 0.0
+
+    def tighten(self, per_second: float) -> None:
+        """Allow no more than ``per_second`` requests a second, below one included."""
+        rate = Fraction(per_second).limit_denominator(1000)
+        with self._lock:
+            if self._rate is None or rate < self._rate:
+                self._rate = rate
+                # 5/2 a second are five in any two seconds: bursts are fine, more than that in the window is not.
+                self._sent = deque(self._sent, maxlen=rate.numerator)
+
+    def rest(self, seconds: float) -> None:
+        """Send nothing for so long."""
+        with self._lock:
+            self._rests_until = max(self._rests_until, time.monotonic() + seconds)
+
+    def wait(self) -> None:
+        """Return when the next request may be sent."""
+        with self._lock:
+            now = time.monotonic()
+            turn = max(now, self._rests_until)
+            if self._rate is not None:
+                if len(self._sent) == self._rate.numerator:
+                    turn = max(turn, self._sent[0] + self._rate.denominator)
+                self._sent.append(turn)
+        if turn > now:
+            time.sleep(turn - now)
+
+
+_QUOTAS: Final[dict[str, HostQuota]] = {}
+_QUOTAS_LOCK: Final = threading.Lock()
+
+
+def _quota_of(host: str) -> HostQuota:
+    with _QUOTAS_LOCK:
+        return _QUOTAS.setdefault(host, HostQuota())
+
+
+class _ConsiderateRetry(Retry):
+    """Retries that keep the host's other clients waiting as well when it says ``Retry-After``."""
+
+    quota: ClassVar[HostQuota]
+
+    def sleep_for_retry(self, response: BaseHTTPResponse) -> bool:
+        seconds = self.get_retry_after(response)
+        if seconds:
+            self.quota.rest(seconds)
+        return super().sleep_for_retry(response)
+
+
 class HttpClient:
     """A client bound to one base URL; credentials never leave its host.
 
@@ -55,7 +150,7 @@ class HttpClient:
         base_url: address every path is appended to.
         headers: sent with each request.
         auth: signs each request.
-        requests_per_second: client-side limit; None for none.
+        requests_per_second: client-side limit, shared with all clients of the same host; None for none.
         timeout: seconds to wait for an answer.
         retries: how often a safe request is sent again.
     """
@@ -73,13 +168,19 @@ class HttpClient:
         self.base_url = base_url.rstrip("/")
         self._origin = _origin(self.base_url)
         self._timeout = (_CONNECT_TIMEOUT_SECONDS, timeout)
+        self._requests = 0
+        self._traffic = _TRAFFIC.get()
+        self._lock = threading.Lock()
+        self._quota = _quota_of(self._origin)
+        if requests_per_second:
+            self._quota.tighten(requests_per_second)
         self._session = requests.Session()
         self._session.headers.update({"User-Agent": "retail-assets", "Accept": "application/json", **(headers or {})})
         # Without an auth of its own, requests would let a netrc entry replace the Authorization header.
         self._session.auth = auth or _unchanged
         # A proxy or netrc entry of the environment must not see, or replace, a store's credentials on loopback.
         self._session.trust_env = urlsplit(self.base_url).hostname not in _LOOPBACK
-        retry = Retry(
+        retry = type("Retry", (_ConsiderateRetry,), {"quota": self._quota})(
             total=retries,
             allowed_methods=_SAFE_METHODS,
             status_forcelist=_RETRIED_STATUSES,
@@ -92,10 +193,7 @@ class HttpClient:
         )
         # Other hosts are refused before anything is sent; an own spelling of the host (IDN) must not lose the retries.
         self._session.mount(
-            f"{urlsplit(self.base_url).scheme}://",
-            LimiterAdapter(per_second=requests_per_second, max_retries=retry, limit_statuses=())
-            if requests_per_second
-            else HTTPAdapter(max_retries=retry),
+            f"{urlsplit(self.base_url).scheme}://", HTTPAdapter(max_retries=retry, pool_maxsize=_MOST_CONNECTIONS)
         )
         self._retries = retries
 
@@ -144,8 +242,13 @@ class HttpClient:
         # urllib3 retries up to the headers; an answer whose body breaks off is ours to ask for again.
         attempts = self._retries + 1 if method in _SAFE_METHODS else 1
         for attempt in range(1, attempts + 1):
+            self._quota.wait()
+            retried = 0
             try:
-                return self._session.request(method, url, timeout=self._timeout, allow_redirects=False, **arguments)
+                response = self._session.request(method, url, timeout=self._timeout, allow_redirects=False, **arguments)
+                history = getattr(response.raw, "retries", None)
+                retried = len(history.history) if history is not None else 0
+                return response
             except (ChunkedEncodingError, ContentDecodingError) as error:
                 if attempt == attempts:
                     raise HttpUnavailableError(
@@ -154,6 +257,8 @@ class HttpClient:
             except requests.RequestException as error:
                 # Without its cause: that one's text repeats the address with its query, and so the keys in it.
                 raise HttpUnavailableError(f"no answer from {where}: {_cause(error)}") from None
+            finally:
+                self._count(1 + retried)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> requests.Response:
@@ -164,11 +269,47 @@ class HttpClient:
         """Give the connections back."""
         self._session.close()
 
+    @property
+    def requests(self) -> int:
+        """Requests sent so far, retries included."""
+        return self._requests
+
+    def _count(self, requests: int) -> None:
+        with self._lock:
+            self._requests += requests
+        if self._traffic is not None:
+            self._traffic.add(requests)
+
     def _require_own_host(self, url: str) -> None:
         if _origin(url) != self._origin:
             raise ForeignHostError(
                 f"{url.split('?', 1)[0]} is not on {self._origin}, the host of the configured base_url"
             )
+
+
+def fetch_ordered(
+    client: HttpClient, wanted: Iterable[tuple[str, Mapping[str, Any] | None]], *, workers: int = 2
+) -> Iterator[requests.Response]:
+    """Answers to GETs in the order in which they were wanted, several under way at once.
+
+    Only for an API that bears it. The host's rate limit holds for all of them together. An answer that failed raises
+    when it is its turn; those behind it are given up.
+
+    Args:
+        wanted: (path, params) of each request; taken from as answers are, so it may be long.
+        workers: requests under way at once, and answers waiting to be taken, at most.
+    """
+    waiting: deque[Future[requests.Response]] = deque()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="fetch")
+    try:
+        for path, params in wanted:
+            waiting.append(pool.submit(client.get, path, params))
+            if len(waiting) > workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:

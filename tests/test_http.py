@@ -15,7 +15,16 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from retail_assets.http import ForeignHostError, HttpClient, HttpError, HttpStatusError, HttpUnavailableError
+from retail_assets import http as http_module
+from retail_assets.http import (
+    ForeignHostError,
+    HttpClient,
+    HttpError,
+    HttpStatusError,
+    HttpUnavailableError,
+    Traffic,
+    fetch_ordered,
+)
 from tests.support.server import running
 
 CANARY = "canary-7f3a91"
@@ -48,6 +57,12 @@ def shared_server() -> Iterator[tuple[Recorder, str]]:
     recorder = Recorder()
     with running(recorder.app()) as url:
         yield recorder, url
+
+
+@pytest.fixture(autouse=True)
+def forgotten_quotas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Quotas are the process's: a test must not wait for what an earlier one sent."""
+    monkeypatch.setattr(http_module, "_QUOTAS", {})
 
 
 @pytest.fixture
@@ -274,6 +289,87 @@ def test_every_rate_that_settings_allow_works(server: tuple[Recorder, str], limi
     with client(url, requests_per_second=limit) as http:
         assert http.get("orders").text == "fine"
     assert len(recorder.requests) == 1
+
+
+def test_two_clients_of_a_host_share_its_quota(server: tuple[Recorder, str]) -> None:
+    """Two instances on one host each kept the quota, and together sent twice as much as it allows."""
+    recorder, url = server
+    with client(url, requests_per_second=4) as first, client(f"{url}/shop", requests_per_second=50) as second:
+        started = time.monotonic()
+        for _ in range(4):
+            first.get("orders")
+            second.get("orders")
+        assert time.monotonic() - started >= 1
+    assert len(recorder.requests) == 8
+
+
+def test_threads_share_the_quota(server: tuple[Recorder, str]) -> None:
+    """With several requests under way at once each thread kept a rate of its own."""
+    _, url = server
+    with client(url, requests_per_second=4) as http:
+        started = time.monotonic()
+        assert len(list(fetch_ordered(http, [("orders", None)] * 9, workers=4))) == 9
+        assert time.monotonic() - started >= 2
+
+
+def test_a_host_that_asks_for_rest_gets_it_from_all(server: tuple[Recorder, str]) -> None:
+    """One client honoured Retry-After while the others of the same host went on asking."""
+    recorder, url = server
+    recorder.answers["/busy"] = [Response(status_code=429, headers={"Retry-After": "1"}), PlainTextResponse("ok")]
+    with client(url) as first, client(url) as second:
+        asking = threading.Thread(target=first.get, args=("busy",))
+        asking.start()
+        while not recorder.requests:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        started = time.monotonic()
+        second.get("orders")
+        assert time.monotonic() - started >= 0.5
+        asking.join()
+
+
+def test_answers_come_in_order(server: tuple[Recorder, str]) -> None:
+    """Pages that were fetched at once were loaded as they came, and the walk's checkpoint passed the missing ones."""
+    recorder, url = server
+    for number in range(20):
+        recorder.answers[f"/{number}"] = [PlainTextResponse(str(number))]
+    taken: list[int] = []
+
+    def wanted() -> Iterator[tuple[str, None]]:
+        for number in range(20):
+            assert number - len(taken) <= 4, "requests run far ahead of whoever takes the answers"
+            yield str(number), None
+
+    with client(url) as http:
+        for answer in fetch_ordered(http, wanted(), workers=3):
+            taken.append(int(answer.text))
+    assert taken == list(range(20))
+
+
+def test_a_failed_answer_ends_the_rest(server: tuple[Recorder, str]) -> None:
+    """A page that failed in another thread was left out without a word."""
+    recorder, url = server
+    recorder.answers["/3"] = [PlainTextResponse("no", 403)]
+    with client(url) as http:
+        answers = fetch_ordered(http, ((str(number), None) for number in range(100)), workers=2)
+        assert [next(answers).text for _ in range(3)] == ["fine"] * 3
+        with pytest.raises(HttpStatusError, match="/3"):
+            next(answers)
+    assert len(recorder.requests) <= 7
+
+
+def test_requests_are_counted_with_their_retries(server: tuple[Recorder, str]) -> None:
+    """What a load costs the store's quota was not known: retries were left out."""
+    recorder, url = server
+    recorder.answers["/orders"] = [Response(status_code=503), PlainTextResponse("ok")]
+    traffic = Traffic()
+    with traffic.watching(), client(url) as http:
+        http.get("orders")
+        http.get("refunds")
+        assert http.requests == traffic.requests == len(recorder.requests) == 3
+    with client(url) as other:
+        other.get("orders")
+    assert traffic.requests == 3
 
 
 def test_netrc_does_not_replace_the_key(

@@ -18,6 +18,7 @@ from dlt.sources import DltResource
 from sqlalchemy import Engine
 
 from retail_assets.contracts import Table
+from retail_assets.http import Traffic
 from retail_assets.ops import load_log, quarantine
 from retail_assets.ops.store import open_store
 from retail_assets.sources.records import Batch
@@ -74,6 +75,7 @@ class Intake:
 
     ``now`` is the loading time (aware, UTC). The operations store at ``operations_url`` is opened when first needed.
     ``report`` is told how far a long load is, every few seconds. ``portion`` is how many records make a portion full.
+    ``traffic`` counts the requests of the clients that are made while it is watching.
 
     A load may be taken in portions. A source that can go on where it stopped asks at each of its checkpoints whether
     the portion is full (``portion_full``); if so it saves its checkpoint in its state, says that there is more
@@ -89,7 +91,7 @@ class Intake:
     portion: int = PORTION
     counts: dict[str, Counts] = field(default_factory=dict)
     unfinished: set[str] = field(default_factory=set)
-    _clients: list[Any] = field(default_factory=list)
+    traffic: Traffic = field(default_factory=Traffic)
     _gathered: dict[str, _Gathered] = field(default_factory=dict)
     _begun: dict[str, float] = field(default_factory=dict)
     _reported: float = 0.0
@@ -173,15 +175,6 @@ class Intake:
         self._in_portion = 0
         return waiting
 
-    def watch(self, client: Any) -> None:
-        """Count the requests of an HttpClient as this load's."""
-        self._clients.append(client)
-
-    @property
-    def requests(self) -> int:
-        """HTTP requests sent for this load so far, retries included."""
-        return sum(client.requests for client in self._clients)
-
     def log(self, run_id: str | None = None) -> None:
         """Write the counts of a load that has committed to the load log.
 
@@ -232,7 +225,7 @@ class Intake:
         if self.report is None or moment - max(begun, self._reported) < _SECONDS_BETWEEN_REPORTS:
             return
         self._reported = moment
-        self.report(Progress(self.instance, resource, counts.received, moment - begun, self.requests))
+        self.report(Progress(self.instance, resource, counts.received, moment - begun, self.traffic.requests))
 
 
 def merge_item(table: Table, rows: Any) -> Any:
