@@ -5,7 +5,7 @@ import dagster as dg
 from retail_assets.defs.checks import check_definitions
 from retail_assets.defs.export import export_definitions
 from retail_assets.defs.ingest import ingest_definitions
-from retail_assets.defs.jobs import job_definitions
+from retail_assets.defs.jobs import ingest_job, job_definitions
 from retail_assets.defs.transform import transform_definitions
 from retail_assets.settings import Settings, load_settings
 
@@ -20,6 +20,14 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         job_definitions(settings),
         # One process: DuckDB takes one writer, and a step of its own would cost its imports each time.
         dg.Definitions(executor=dg.in_process_executor),
+    )
+
+
+def build_ingest_definitions(settings: Settings) -> dg.Definitions:
+    """The raw assets and the job that loads them: all that can be known before the models are parsed."""
+    return dg.Definitions.merge(
+        ingest_definitions(settings),
+        dg.Definitions(jobs=[ingest_job(settings)], executor=dg.in_process_executor),
     )
 
 

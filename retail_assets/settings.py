@@ -190,6 +190,13 @@ class Gateway(Instance):
         "number", description="What the order reference at the gateway holds: the order's number or its id."
     )
     reference_prefix: str = Field("", description="Prefix before the order number in merchant references.")
+    reports_after_days: int = Field(
+        0,
+        ge=0,
+        le=60,
+        description="Days until a payment shows in what the gateway delivers: its payout rhythm, if it delivers "
+        "settlement files only. A payment is missed that much later.",
+    )
 
     if TYPE_CHECKING:
         api_key: SecretStr

@@ -19,10 +19,11 @@ from rich.console import Console
 from retail_assets import keys
 from retail_assets.commands.home import environment, prepare_home
 from retail_assets.commands.orphans import end_dead_runs, sole_runner
-from retail_assets.definitions import build_definitions
+from retail_assets.definitions import build_definitions, build_ingest_definitions
 from retail_assets.defs.checks.gate import gate_state
 from retail_assets.defs.export.sensors import request_export
 from retail_assets.defs.ingest.instances import source_instances
+from retail_assets.defs.transform.manifest import parsed_meanwhile
 from retail_assets.settings import Settings
 
 _QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -58,12 +59,13 @@ def run_chain(settings: Settings, console: Console, *, load: bool = True) -> Cha
     prepare_home(settings)
     os.environ.update(environment(settings))
     result = ChainResult()
-    with _phase(console, result, "Preparing the models"):
-        definitions = build_definitions(settings)
     with _instance(settings) as instance:
-        if load:
-            with _phase(console, result, f"Loading {len(list(source_instances(settings)))} sources"):
-                _execute(definitions, instance, keys.INGEST_JOB, console, result)
+        with parsed_meanwhile(settings):
+            if load:
+                with _phase(console, result, f"Loading {len(list(source_instances(settings)))} sources"):
+                    _execute(build_ingest_definitions(settings), instance, keys.INGEST_JOB, console, result)
+        with _phase(console, result, "Preparing the models"):
+            definitions = build_definitions(settings)
         with _phase(console, result, "Building and checking the marts"):
             _execute(definitions, instance, keys.BUILD_JOB, console, result)
         with _phase(console, result, "Posting to the ERP"):

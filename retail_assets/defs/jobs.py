@@ -1,5 +1,7 @@
 """Jobs of the chain: load everything, then build everything; and the sensors that let one follow the other."""
 
+from typing import Any
+
 import dagster as dg
 
 from retail_assets import keys
@@ -7,16 +9,22 @@ from retail_assets.defs.ingest.instances import source_instances
 from retail_assets.settings import Settings
 
 
-def job_definitions(settings: Settings) -> dg.Definitions:
-    """The load and build jobs. They are apart because a source that fails must not keep the others from the marts."""
-    sources = dg.AssetSelection.groups(
-        *(keys.source_group(instance.instance) for instance in source_instances(settings))
-    )
-    ingest = dg.define_asset_job(
+def _sources(settings: Settings) -> dg.AssetSelection:
+    return dg.AssetSelection.groups(*(keys.source_group(instance.instance) for instance in source_instances(settings)))
+
+
+def ingest_job(settings: Settings) -> Any:
+    """The load job; it needs no more than the raw assets."""
+    return dg.define_asset_job(
         keys.INGEST_JOB,
-        selection=sources,
+        selection=_sources(settings),
         description="Loads every store, gateway, bank account and ERP. One that fails does not stop the others.",
     )
+
+
+def job_definitions(settings: Settings) -> dg.Definitions:
+    """The load and build jobs. They are apart because a source that fails must not keep the others from the marts."""
+    sources, ingest = _sources(settings), ingest_job(settings)
     build = dg.define_asset_job(
         keys.BUILD_JOB,
         selection=dg.AssetSelection.all() - sources - dg.AssetSelection.groups(keys.EXPORT_GROUP),

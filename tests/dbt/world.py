@@ -265,7 +265,7 @@ class World:
             )  # fmt: skip
             for served in gateway["stores"]:
                 self.add(
-                    "ops.gateway_stores", gateway_id=gateway["id"], store_id=served["store"],
+                    "ops.gateway_stores", reports_after_days=0, gateway_id=gateway["id"], store_id=served["store"],
                     payment_method=served["payment_method"],
                 )  # fmt: skip
         for bank in configuration["banks"]:

@@ -28,7 +28,8 @@ payment_methods as (
     select
         store_id,
         payment_method,
-        min(gateway_id) as gateway_id
+        min(gateway_id) as gateway_id,
+        max(reports_after_days) as reports_after_days
     from {{ ref('stg_ops__gateway_stores') }}
     group by store_id, payment_method
 ),
@@ -41,6 +42,7 @@ joined as (
         entities.time_zone,
         digits.exponent as currency_digits,
         payment_methods.gateway_id,
+        coalesce(payment_methods.reports_after_days, 0) as reports_after_days,
         cast(coalesce(product_lines.lines_amount, 0) as decimal(18, 4)) as lines_amount,
         cast(coalesce(product_lines.lines_before_discount_amount, 0) as decimal(18, 4)) as lines_before_discount_amount,
         cast(coalesce(fee_lines.fees_amount, 0) as decimal(18, 4)) as fees_amount,
@@ -77,6 +79,7 @@ select
     shipping_state,
     payment_method,
     gateway_id,
+    reports_after_days,
     transaction_id,
     intent_id,
     last_gateway_refund_id,

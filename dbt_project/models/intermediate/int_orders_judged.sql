@@ -1,3 +1,4 @@
+{%- set days_to_wait = 'entities.settlement_grace_days + coalesce(orders.reports_after_days, 0)' %}
 -- What was expected of every order and what came, in the order's currency.
 with payments as (
     select
@@ -106,7 +107,7 @@ joined as (
         coalesce(settled.line_count, 0) > 0 and settled.line_count = settled.settled_line_count as is_settled,
         invoices.invoiced_amount,
         coalesce(orders.paid_at, orders.created_at)
-        > {{ add_days('clock.as_of', '-entities.settlement_grace_days') }} as is_recent
+        > {{ add_days('clock.as_of', '-(' ~ days_to_wait ~ ')') }} as is_recent
     from {{ ref('int_orders_enriched') }} as orders
     inner join {{ ref('stg_ops__entities') }} as entities on orders.entity_code = entities.entity_code
     cross join {{ ref('stg_ops__clock') }} as clock

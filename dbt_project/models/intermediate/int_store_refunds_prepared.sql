@@ -1,3 +1,4 @@
+{%- set days_to_wait = 'entities.settlement_grace_days + coalesce(orders.reports_after_days, 0)' %}
 -- How much of a store's refund is goods and how much is tax. Only tax that the store itself named comes off the tax
 -- payable; a bare amount names none, unless it gives the whole order back and so all of its tax.
 with net_lines as (
@@ -55,7 +56,7 @@ split as (
         cast(-coalesce(tax_lines.tax_amount, 0) as decimal(18, 4)) as named_tax_amount,
         orders.tax_amount as order_tax_amount,
         refunds.created_at,
-        refunds.created_at > {{ add_days('clock.as_of', '-entities.settlement_grace_days') }} as is_recent,
+        refunds.created_at > {{ add_days('clock.as_of', '-(' ~ days_to_wait ~ ')') }} as is_recent,
         refunds.payload_sha256
     from {{ ref('stg_woocommerce__refunds') }} as refunds
     inner join {{ ref('int_orders_enriched') }} as orders on refunds.order_key = orders.order_key

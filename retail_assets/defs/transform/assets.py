@@ -12,7 +12,7 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtC
 from packaging.version import Version
 
 from retail_assets import keys
-from retail_assets.contracts import table
+from retail_assets.contracts import SYSTEMS, table
 from retail_assets.defs.ingest.instances import SourceInstance, source_instances
 from retail_assets.defs.transform.manifest import dbt_environment, dbt_executable, manifest_path
 from retail_assets.ops.store import open_store
@@ -34,6 +34,10 @@ class ModelTranslator(DagsterDbtTranslator):
         properties = self.get_resource_props(manifest, unique_id)
         if properties["resource_type"] == "source":
             return spec
+        _, layer, *path = properties["fqn"]
+        if layer == "staging":
+            # A source system's models form a group of their own, owned by whoever owns the system.
+            spec = spec.replace_attributes(group_name=f"staging_{path[0]}", owners=[SYSTEMS[path[0]].owner])
         return spec.replace_attributes(
             key=_key(properties),
             deps=self._dependencies(manifest, properties),

@@ -3,6 +3,9 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from retail_assets.settings import Settings
@@ -22,6 +25,19 @@ def manifest_path(settings: Settings) -> Path:
     if not manifest.is_file() or manifest.stat().st_mtime < _last_change(settings.dbt_project_path):
         _parse(settings)
     return manifest
+
+
+@contextmanager
+def parsed_meanwhile(settings: Settings) -> Iterator[None]:
+    """Parse the project, if it must be, while the block does something else; the block's end waits for it.
+
+    Raises:
+        DbtParseError: the project has a mistake.
+    """
+    with ThreadPoolExecutor(1, "dbt-parse") as pool:
+        parsing = pool.submit(manifest_path, settings)
+        yield
+        parsing.result()
 
 
 def dbt_environment(settings: Settings) -> dict[str, str]:

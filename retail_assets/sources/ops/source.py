@@ -94,7 +94,12 @@ def _gateways(settings: Settings) -> Iterator[Row]:
 def _gateway_stores(settings: Settings) -> Iterator[Row]:
     for gateway in settings.configuration.gateways:
         for served in gateway.stores:
-            yield {"gateway_id": gateway.id, "store_id": served.store, "payment_method": served.payment_method}
+            yield {
+                "gateway_id": gateway.id,
+                "store_id": served.store,
+                "payment_method": served.payment_method,
+                "reports_after_days": gateway.reports_after_days,
+            }
 
 
 def _banks(settings: Settings) -> Iterator[Row]:
