@@ -94,7 +94,7 @@ class AvaTaxClient:
 
     def __init__(self, engine: TaxEngine) -> None:
         self._path = f"companies/{escaped(engine.option('company_code'))}/transactions"
-        self.http = HttpClient(
+        self._http = HttpClient(
             f"{engine.base_url}/api/v2",
             auth=HTTPBasicAuth(engine.option("account_id"), engine.secret("license_key")),
             headers={"X-Avalara-Client": "retail-assets; 1.0; REST; v2; "},
@@ -120,7 +120,7 @@ class AvaTaxClient:
                 "$top": _PAGE_SIZE,
                 "$skip": skip,
             }
-            response = self.http.get(self._path, parameters)
+            response = self._http.get(self._path, parameters)
             try:
                 page = _PAGE.decode(response.content)
             except (msgspec.MsgspecError, RecursionError) as error:
@@ -144,11 +144,11 @@ class AvaTaxClient:
 
     def ping(self) -> None:
         """One request that needs the credentials and the company."""
-        self.http.get(self._path, {"$filter": f"date ge '{date.max}'", "$top": 1})
+        self._http.get(self._path, {"$filter": f"date ge '{date.max}'", "$top": 1})
 
     def close(self) -> None:
         """Give the connections back."""
-        self.http.close()
+        self._http.close()
 
 
 def transactions(engine: TaxEngine, intake: Intake) -> Iterator[Any]:
@@ -160,7 +160,6 @@ def transactions(engine: TaxEngine, intake: Intake) -> Iterator[Any]:
     state = dlt.current.resource_state()
     pattern = _pattern(engine)
     client = AvaTaxClient(engine)
-    intake.watch(client.http)
     swept = believed(state, _SWEPT, intake.now)
     cursor: str | None = believed(state, _CURSOR, intake.now)
     # A first load that was taken in portions goes on behind the last document of the one before.

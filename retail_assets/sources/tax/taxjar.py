@@ -48,7 +48,7 @@ class TaxJarClient:
 
     def __init__(self, engine: TaxEngine) -> None:
         self._provider = engine.option("provider")
-        self.http = HttpClient(
+        self._http = HttpClient(
             f"{engine.base_url}/v2",
             headers={"Authorization": f"Bearer {engine.secret('api_token')}"},
             requests_per_second=engine.requests_per_second,
@@ -64,7 +64,7 @@ class TaxJarClient:
         """
         path = f"transactions/{kind}s"
         days = {"from_transaction_date": f"{first:%Y/%m/%d}", "to_transaction_date": f"{last:%Y/%m/%d}"}
-        response = self.http.get(path, {**days, "provider": self._provider})
+        response = self._http.get(path, {**days, "provider": self._provider})
         try:
             return sorted({str(identity) for identity in _LISTS.decode(response.content)[f"{kind}s"]})
         except (msgspec.MsgspecError, KeyError) as error:
@@ -78,7 +78,7 @@ class TaxJarClient:
         """
         path = f"transactions/{kind}s/{quote(identity, safe='')}"
         try:
-            response = self.http.get(path, {"provider": self._provider})
+            response = self._http.get(path, {"provider": self._provider})
         except HttpStatusError as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 return None
@@ -90,7 +90,7 @@ class TaxJarClient:
 
     def close(self) -> None:
         """Give the connections back."""
-        self.http.close()
+        self._http.close()
 
 
 def transactions(engine: TaxEngine, intake: Intake) -> Iterator[Any]:
@@ -99,7 +99,6 @@ def transactions(engine: TaxEngine, intake: Intake) -> Iterator[Any]:
     swept = believed(state, _SWEPT, intake.now)
     known: dict[str, str] = state.setdefault(_MONTHS, {})
     client = TaxJarClient(engine)
-    intake.watch(client.http)
     recent = intake.now.date() - timedelta(days=engine.option("lookback_days"))
     sweeps = swept is None or intake.now - datetime.fromisoformat(swept) >= SWEEP_EVERY
     reached = state.get(_REACHED, "")
