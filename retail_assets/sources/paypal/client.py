@@ -83,11 +83,6 @@ class PayPalClient:
         self._token: str | None = None
         self._expires_at = 0.0
 
-    @property
-    def requests(self) -> int:
-        """Requests sent so far."""
-        return self._login.requests + self._http.requests
-
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> Response:
         """One GET below ``/v1/reporting``.
 
@@ -119,7 +114,7 @@ class PayPalClient:
         Raises:
             UnexpectedAnswerError: the answer is no list, or lacks pages that it announced.
         """
-        number = 1
+        number, pages = 1, 0
         while True:
             params = {
                 "start_date": rfc3339(start),
@@ -135,11 +130,12 @@ class PayPalClient:
                 page = _PAGE.decode(response.content)
             except msgspec.MsgspecError as error:
                 raise UnexpectedAnswerError(f"{origin}: PayPal did not answer with a list: {error}") from error
+            if number > 1 and not page.transaction_details:
+                raise UnexpectedAnswerError(f"{origin} of {pages} is empty")
             yield page, origin
-            if number >= (page.total_pages or 0):
+            pages = max(pages, page.total_pages or 0)
+            if number >= pages:
                 return
-            if not page.transaction_details:
-                raise UnexpectedAnswerError(f"{origin} of {page.total_pages} is empty")
             number += 1
 
     def close(self) -> None:

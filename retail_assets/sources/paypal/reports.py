@@ -249,7 +249,7 @@ class Report:
             "file_sha256": pa.array([self.sha256] * count, pa.string()),
         }
         faults: Faults = {}
-        self._check_columns(accounts, sections, faults)
+        self._check_sections(accounts, sections, rows, faults)
         places = {name: place for place, name in reversed(list(enumerate(self._columns)))}
         for column in contract.columns:
             place = places.get(column_name(column.name))
@@ -262,7 +262,9 @@ class Report:
         _check_signs(columns, contract, faults)
         return columns, faults
 
-    def _check_columns(self, accounts: Mapping[int, str], sections: Sequence[int], faults: Faults) -> None:
+    def _check_sections(
+        self, accounts: Mapping[int, str], sections: Sequence[int], rows: Sequence[int], faults: Faults
+    ) -> None:
         foreign = {
             section
             for section, account in accounts.items()
@@ -273,17 +275,15 @@ class Report:
                 if section in foreign:
                     reason = f"this folder is for {self.account_id}, but its section is of another account"
                     faults[row] = ("account_id", accounts[section], reason)
-        other = [
-            marker
+        names = sorted(
+            (marker.number, tuple(map(column_name, marker.fields)) == self._columns)
             for marker in self._markers
-            if marker.type == "CH" and tuple(map(column_name, marker.fields)) != self._columns
-        ]
-        if other:
-            headers = sorted(marker.number for marker in self._markers if marker.type == "SH")
-            for row, section in enumerate(sections):
-                start = headers[section - 1] if section <= len(headers) else 0
-                if any(start < marker.number for marker in other):
-                    faults.setdefault(row, ("CH", None, "is below a row CH that names other columns than the first"))
+            if marker.type == "CH"
+        )
+        if not all(same for _, same in names):
+            for place, row in enumerate(rows):
+                if not next((same for number, same in reversed(names) if number < row), True):
+                    faults.setdefault(place, ("CH", None, "is below a row CH that names other columns than the first"))
 
     def _add_up(self, good: pa.Table) -> None:
         for amount, sign, currency, first in (

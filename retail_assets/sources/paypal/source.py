@@ -33,7 +33,6 @@ def paypal_source(gateway: Gateway, intake: Intake) -> Sequence[DltResource]:
         intake: counts what comes in and quarantines what breaks its contract.
     """
     client = PayPalClient(gateway)
-    intake.watch(client)
 
     def transactions() -> Iterator[Any]:
         yield from Walk(gateway, client, intake, dlt.current.resource_state()).run()
