@@ -1,8 +1,14 @@
-"""Bank statements of the simulated retailer, as CAMT.053 (camt.053.001.08) files, one per account and business day."""
+"""Bank statements of the simulated retailer, one per account and business day, in any format that banks deliver.
 
-from collections.abc import Iterator
+The same statements can be written as CAMT.053 (camt.053.001.08), MT940, OFX 1 and CSV. MT940 has a file per statement,
+as CAMT.053; OFX and CSV are downloads of several days.
+"""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -150,10 +156,32 @@ def payout_lines(statements: list[Statement]) -> dict[str, BankLine]:
 
 def write_statement(statement: Statement, folder: Path) -> Path:
     """Drop a statement the way a careful sender does: under a temporary name, renamed once it is whole."""
+    return _drop(folder, statement.file_name, statement_xml(statement))
+
+
+def write_mt940(statement: Statement, folder: Path) -> Path:
+    """Drop a statement as MT940."""
+    return _drop(folder, statement.file_name.removesuffix(".xml") + ".sta", statement_mt940(statement))
+
+
+def write_ofx(statements: Sequence[Statement], folder: Path) -> Path:
+    """Drop a download of consecutive statements as OFX 1."""
+    return _drop(folder, _download_name(statements, "ofx"), statements_ofx(statements))
+
+
+def write_csv(statements: Sequence[Statement], folder: Path) -> Path:
+    """Drop a download of consecutive statements as CSV, as ``CSV_MAPPING`` describes it."""
+    return _drop(folder, _download_name(statements, "csv"), statements_csv(statements))
+
+
+def _download_name(statements: Sequence[Statement], suffix: str) -> str:
+    return f"{statements[0].bank.bank_id}_{statements[0].day:%Y%m%d}_{statements[-1].day:%Y%m%d}.{suffix}"
+
+
+def _drop(folder: Path, name: str, content: bytes) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / statement.file_name
-    temporary = folder / f".{statement.file_name}.part"
-    temporary.write_bytes(statement_xml(statement))
+    target, temporary = folder / name, folder / f".{name}.part"
+    temporary.write_bytes(content)
     temporary.replace(target)
     return target
 
@@ -239,3 +267,141 @@ def _entry(body: etree._Element, statement: Statement, number: int, entry: BankE
     party = "Cdtr" if entry.amount < 0 else "Dbtr"
     _add(details, f"RltdPties/{party}/Pty/Nm", entry.counterparty)
     _add(details, "RmtInf/Ustrd", entry.remittance)
+
+
+def _comma(amount: int, currency: str) -> str:
+    """SWIFT's amounts: no sign, a comma also where there are no decimals."""
+    plain = text(abs(amount), currency).replace(".", ",")
+    return plain if "," in plain else plain + ","
+
+
+def statement_mt940(statement: Statement) -> bytes:
+    """The MT940 message of a statement, with the German subfields in :86:."""
+    bank, currency = statement.bank, statement.bank.currency
+    opened, closed = (
+        f"{'D' if amount < 0 else 'C'}{statement.day:%y%m%d}{currency}{_comma(amount, currency)}"
+        for amount in (statement.opening, statement.closing)
+    )
+    lines = [
+        ":20:STARTUMS",
+        f":25:{_mt940_account(bank)}",
+        f":28C:{statement.sequence:05d}/001",
+        f":60F:{opened}",
+    ]
+    for number, entry in enumerate(statement.entries, start=1):
+        # A credit that is taken back is RC, a debit that is taken back RD.
+        side = ("RD" if entry.amount > 0 else "RC") if entry.is_reversal else ("C" if entry.amount > 0 else "D")
+        dates = f"{entry.value_date:%y%m%d}{entry.booking_date:%m%d}"
+        reference = f"{statement.sequence}-{number:03d}"
+        lines.append(f":61:{dates}{side}{_comma(entry.amount, currency)}NTRFNONREF//{reference}")
+        named = "" if entry.end_to_end_id == "NOTPROVIDED" else f"?20EREF+{entry.end_to_end_id[:22]}"
+        words = entry.remittance
+        purpose = "".join(f"?{22 + place}{words[at : at + 22]}" for place, at in enumerate(range(0, len(words), 22)))
+        code = "166" if entry.amount > 0 else "116"
+        lines.append(f":86:{code}?00TRANSFER?109310{named}?21SVWZ+{purpose}?32{entry.counterparty[:27]}")
+    lines += [f":62F:{closed}", "-"]
+    return ("\r\n".join(lines) + "\r\n").encode("cp1252", "replace")
+
+
+def _mt940_account(bank: BankProfile) -> str:
+    """A German account as bank code and number, any other as it is."""
+    return f"{bank.account[4:12]}/{bank.account[12:]}" if bank.account.startswith("DE") else bank.account
+
+
+def statements_ofx(statements: Sequence[Statement]) -> bytes:
+    """A download of consecutive statements as OFX 1 (SGML)."""
+    bank, last = statements[0].bank, statements[-1]
+    made = datetime.combine(last.day + timedelta(days=1), time(5, 0), UTC)
+    rows = [
+        "OFXHEADER:100", "DATA:OFXSGML", "VERSION:102", "SECURITY:NONE", "ENCODING:USASCII", "CHARSET:1252",
+        "COMPRESSION:NONE", "OLDFILEUID:NONE", "NEWFILEUID:NONE", "",
+        f"<OFX><SIGNONMSGSRSV1><SONRS><STATUS><CODE>0<SEVERITY>INFO</STATUS><DTSERVER>{made:%Y%m%d%H%M%S}[0:GMT]"
+        "<LANGUAGE>ENG</SONRS></SIGNONMSGSRSV1>",
+        "<BANKMSGSRSV1><STMTTRNRS><TRNUID>0<STATUS><CODE>0<SEVERITY>INFO</STATUS><STMTRS>",
+        f"<CURDEF>{bank.currency}",
+        f"<BANKACCTFROM><BANKID>{bank.bic}<ACCTID>{bank.account}<ACCTTYPE>CHECKING</BANKACCTFROM>",
+        f"<BANKTRANLIST><DTSTART>{statements[0].day:%Y%m%d}<DTEND>{last.day:%Y%m%d}",
+    ]  # fmt: skip
+    for statement in statements:
+        for number, entry in enumerate(statement.entries, start=1):
+            kind = "CREDIT" if entry.amount > 0 else "DEBIT"
+            words = " ".join(part for part in (entry.remittance, _reference(entry)) if part)
+            rows.append(
+                f"<STMTTRN><TRNTYPE>{kind}<DTPOSTED>{entry.booking_date:%Y%m%d}120000[0:GMT]"
+                f"<TRNAMT>{text(entry.amount, bank.currency)}<FITID>{statement.statement_id}-{number:03d}"
+                f"<NAME>{_sgml(entry.counterparty[:32])}<MEMO>{_sgml(words)}</STMTTRN>"
+            )
+    rows.append("</BANKTRANLIST>")
+    rows.append(
+        f"<LEDGERBAL><BALAMT>{text(last.closing, bank.currency)}<DTASOF>{last.day:%Y%m%d}235959[0:GMT]</LEDGERBAL>"
+    )
+    rows.append("</STMTRS></STMTTRNRS></BANKMSGSRSV1></OFX>")
+    return ("\r\n".join(rows) + "\r\n").encode("cp1252", "replace")
+
+
+def _sgml(words: str) -> str:
+    return words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _reference(entry: BankEntry) -> str:
+    return "" if entry.end_to_end_id == "NOTPROVIDED" else entry.end_to_end_id
+
+
+#: What ``retail.yaml`` says about the CSV that ``write_csv`` drops.
+CSV_MAPPING: Final = {
+    "encoding": "cp1252",
+    "delimiter": ";",
+    "decimal_mark": ",",
+    "grouping": ".",
+    "date_format": "%d.%m.%Y",
+    "columns": {
+        "booking_date": "Booked",
+        "value_date": "Value date",
+        "amount": "Amount",
+        "balance": "Balance",
+        "currency": "Currency",
+        "bank_reference": "Reference",
+        "end_to_end_id": "End-to-end",
+        "remittance_text": "Purpose",
+        "counterparty": "Name",
+    },
+}
+
+
+def statements_csv(statements: Sequence[Statement]) -> bytes:
+    """A download of consecutive statements as CSV: newest line first, German numbers, a heading above the header."""
+    bank = statements[0].bank
+    rows: list[list[str]] = []
+    for statement in statements:
+        balance = statement.opening
+        for number, entry in enumerate(statement.entries, start=1):
+            balance += entry.amount
+            rows.append(
+                [
+                    f"{entry.booking_date:%d.%m.%Y}",
+                    f"{entry.value_date:%d.%m.%Y}",
+                    entry.counterparty,
+                    entry.remittance,
+                    _reference(entry),
+                    f"{statement.statement_id}-{number:03d}",
+                    _german(entry.amount, bank.currency),
+                    bank.currency,
+                    _german(balance, bank.currency),
+                ]
+            )
+    written = io.StringIO()
+    writer = csv.writer(written, delimiter=";", lineterminator="\r\n")
+    writer.writerow(["Account", bank.account])
+    writer.writerow([])
+    writer.writerow(
+        ["Booked", "Value date", "Name", "Purpose", "End-to-end", "Reference", "Amount", "Currency", "Balance"]
+    )
+    writer.writerows(reversed(rows))
+    return written.getvalue().encode("cp1252", "replace")
+
+
+def _german(amount: int, currency: str) -> str:
+    """1.234,50 for 123450 cents."""
+    whole, point, decimals = text(abs(amount), currency).partition(".")
+    grouped = f"{int(whole):,}".replace(",", ".")
+    return ("-" if amount < 0 else "") + grouped + ("," if point else "") + decimals

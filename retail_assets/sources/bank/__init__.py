@@ -5,6 +5,7 @@ from pathlib import Path
 from dlt.sources import DltSource
 
 from retail_assets.settings import Bank
+from retail_assets.sources.bank.mapped import check_mapping
 from retail_assets.sources.bank.source import bank_source
 from retail_assets.sources.files import examine_folder
 from retail_assets.sources.intake import Intake
@@ -18,5 +19,7 @@ def build(configured: Bank, intake: Intake, inbox: Path) -> DltSource:
 
 
 def examine(configured: Bank, inbox: Path) -> str:
-    """What a doctor finds: a sentence when all is well, OSError otherwise."""
+    """What a doctor finds: a sentence when all is well; MappingError or OSError otherwise."""
+    if configured.system == "csv":
+        check_mapping(configured)
     return examine_folder(inbox)

@@ -1,12 +1,12 @@
 """ISO 20022 CAMT.053 bank statements, versions .02 to .13, read element by element.
 
-Namespaces are ignored, so that every version and bank dialect with the standard's element names is read. Money stays
-Decimal; a statement is only accepted if its opening balance plus its entries is its closing balance.
+Namespaces are ignored, so that every version and bank dialect with the standard's element names is read. An entry that
+books several payments at once (a batch) stays one entry, as on the account, and keeps the payments as its details.
 """
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from io import BytesIO
@@ -14,51 +14,19 @@ from typing import Final
 
 from lxml import etree  # pyright: ignore[reportAttributeAccessIssue] -- compiled, without stubs
 
-_LARGEST_FILE_BYTES: Final = 256 * 1024 * 1024
-# The standard's decimal: no sign, no exponent; Python would also take 1_000, NaN and other scripts' digits.
-_AMOUNT: Final = re.compile(r"[0-9]{1,14}(\.[0-9]{0,12})?")
+from retail_assets.sources.bank.statements import (
+    Detail,
+    Entry,
+    Statement,
+    StatementError,
+    amount_of,
+    joined,
+    require_sum,
+)
+
 _OPENING: Final = ("OPBD", "PRCD")
 _CLOSING: Final = ("CLBD",)
-
-
-class StatementError(Exception):
-    """A file or statement cannot be trusted; says which element holds what, and what was expected."""
-
-    def __init__(self, reason: str, *, element: str | None = None, value: str | None = None, key: str | None = None):
-        super().__init__(reason)
-        self.reason, self.element, self.value, self.key = reason, element, value, key
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One booked line; ``amount`` is signed, positive for money that came in."""
-
-    amount: Decimal
-    currency: str
-    is_reversal: bool
-    booking_date: date | None
-    value_date: date
-    bank_reference: str | None
-    end_to_end_id: str | None
-    remittance_text: str | None
-    counterparty: str | None
-    xml: bytes
-
-
-@dataclass(slots=True)
-class Statement:
-    """One account's statement with signed balances, in the currency of the account."""
-
-    statement_id: str
-    account_id: str
-    currency: str
-    sequence_number: int | None
-    opening_date: date | None
-    closing_date: date | None
-    opening_balance: Decimal
-    closing_balance: Decimal
-    created_at: datetime | None
-    entries: list[Entry] = field(default_factory=list)
+_ENTRIES: Final = re.compile(rb"<((?:[\w.-]+:)?Ntry)(?:\s[^>]*)?>.*?</\1\s*>", re.DOTALL)
 
 
 def read_statements(content: bytes) -> Iterator[Statement | StatementError]:
@@ -67,8 +35,6 @@ def read_statements(content: bytes) -> Iterator[Statement | StatementError]:
     Raises:
         StatementError: the file is no readable CAMT.053 at all.
     """
-    if len(content) > _LARGEST_FILE_BYTES:
-        raise StatementError(f"is larger than {_LARGEST_FILE_BYTES // 1024 // 1024} MB")
     try:
         # Entities and DTDs have no place in a statement; resolving them would let a file read others.
         # A comment inside an element would split its text, and only the part before it would be read.
@@ -91,19 +57,39 @@ def read_statements(content: bytes) -> Iterator[Statement | StatementError]:
     if not statements:
         tag = etree.QName(root).localname
         raise StatementError("holds no BkToCstmrStmt/Stmt, so it is no CAMT.053 statement", element=tag)
+    written = _entries_as_written(content, root, tree.docinfo.encoding or "UTF-8")
     for element in statements:
         try:
-            yield _statement(element)
+            yield _statement(element, written)
         except StatementError as error:
             error.key = error.key or _text(element, "Id")
             yield error
 
 
-def _statement(element: etree._Element) -> Statement:
+def _entries_as_written(content: bytes, root: etree._Element, encoding: str) -> dict[etree._Element, bytes]:
+    """The entries' own bytes (as UTF-8); none if they cannot be told apart with certainty."""
+    elements = list(root.iterfind("{*}BkToCstmrStmt/{*}Stmt/{*}Ntry"))
+    if b"<!--" in content or b"<![CDATA[" in content:
+        return {}
+    parts = [match[0] for match in _ENTRIES.finditer(content)]
+    if len(parts) != len(elements):
+        return {}
+    try:
+        texts = [part.decode(encoding).encode() for part in parts]
+    except (UnicodeDecodeError, LookupError):
+        return {}
+    return dict(zip(elements, texts, strict=True))
+
+
+def _statement(element: etree._Element, written: dict[etree._Element, bytes]) -> Statement:
     account_id = _text(element, "Acct/Id/IBAN") or _required(element, "Acct/Id/Othr/Id")
     opening, closing = _balance(element, _OPENING), _balance(element, _CLOSING)
     currency = _text(element, "Acct/Ccy") or closing.currency
-    entries = [entry for entry in map(_entry, element.iterfind("{*}Ntry")) if entry is not None]
+    entries = []
+    for part in element.iterfind("{*}Ntry"):
+        entry = _entry(part)
+        if entry is not None:
+            entries.append(replace(entry, payload=written[part]) if part in written else entry)
     for part, given in (("Bal", opening), ("Bal", closing), *(("Ntry", entry) for entry in entries)):
         if given.currency != currency:
             reason = f"is not in {currency}, the account's currency"
@@ -118,18 +104,11 @@ def _statement(element: etree._Element) -> Statement:
         opening_balance=opening.amount,
         closing_balance=closing.amount,
         created_at=_moment(element, "CreDtTm"),
+        covers_from=_date(element, "FrToDt", "FrDtTm"),
+        covers_to=_date(element, "FrToDt", "ToDtTm"),
         entries=entries,
     )
-    total = sum((entry.amount for entry in statement.entries), Decimal(0))
-    difference = statement.closing_balance - statement.opening_balance - total
-    if difference:
-        raise StatementError(
-            f"opening balance {statement.opening_balance} plus {len(statement.entries)} entries of {total} is not the "
-            f"closing balance {statement.closing_balance}: {difference} {statement.currency} is missing",
-            element="Bal",
-            value=str(statement.closing_balance),
-        )
-    return statement
+    return require_sum(statement, "Bal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,28 +135,48 @@ def _entry(element: etree._Element) -> Entry | None:
     value_date = _date(element, "ValDt") or _date(element, "BookgDt")
     if value_date is None:
         raise StatementError("has an entry without value date and booking date", element="Ntry/ValDt")
-    details = "NtryDtls/TxDtls/"
-    side = "Dbtr" if amount >= 0 else "Cdtr"
+    details = tuple(_detail(part, amount, currency) for part in element.iterfind("{*}NtryDtls/{*}TxDtls"))
+    end_to_end = {detail.end_to_end_id for detail in details} - {None}
     return Entry(
         amount=amount,
         currency=currency,
         is_reversal=_text(element, "RvslInd") in ("true", "1"),
         booking_date=_date(element, "BookgDt"),
         value_date=value_date,
-        bank_reference=_text(element, "AcctSvcrRef") or _text(element, details + "Refs/AcctSvcrRef"),
-        end_to_end_id=_text(element, details + "Refs/EndToEndId"),
-        remittance_text=" ".join(_texts(element, details + "RmtInf/Ustrd") or _texts(element, "AddtlNtryInf")) or None,
-        counterparty=_text(element, f"{details}RltdPties/{side}/Pty/Nm")
-        or _text(element, f"{details}RltdPties/{side}/Nm"),
-        xml=etree.tostring(element, with_tail=False),
+        bank_reference=_text(element, "AcctSvcrRef") or _text(element, "NtryDtls/TxDtls/Refs/AcctSvcrRef"),
+        # Of a batch no single reference is that of the entry.
+        end_to_end_id=end_to_end.pop() if len(end_to_end) == 1 else None,
+        remittance_text=joined(detail.remittance_text for detail in details) or joined(_texts(element, "AddtlNtryInf")),
+        counterparty=details[0].counterparty if len({detail.counterparty for detail in details}) == 1 else None,
+        payload=etree.tostring(element, with_tail=False),
+        details=details if len(details) > 1 else (),
+    )
+
+
+def _detail(element: etree._Element, entry_amount: Decimal, currency: str) -> Detail:
+    found = element.find(_path("Amt"))
+    if found is None:  # Until version .03 the amount of a part stood one level deeper.
+        found = element.find(_path("AmtDtls/TxAmt/Amt"))
+    amount = None
+    if found is not None and found.text:
+        sides = {"CRDT": 1, "DBIT": -1}
+        sign = sides.get(_text(element, "CdtDbtInd") or "", 1 if entry_amount >= 0 else -1)
+        amount = sign * amount_of(found.text, "TxDtls/Amt")
+    side = "Dbtr" if entry_amount >= 0 else "Cdtr"
+    return Detail(
+        amount=amount,
+        currency=(found.get("Ccy") if found is not None else None) or currency,
+        end_to_end_id=_text(element, "Refs/EndToEndId"),
+        remittance_text=joined([*_texts(element, "RmtInf/Ustrd"), *_texts(element, "RmtInf/Strd/CdtrRefInf/Ref")]),
+        counterparty=_text(element, f"RltdPties/{side}/Pty/Nm") or _text(element, f"RltdPties/{side}/Nm"),
     )
 
 
 def _signed_amount(element: etree._Element) -> tuple[Decimal, str]:
     text, currency = _required(element, "Amt"), _find(element, "Amt").get("Ccy")
-    amount = Decimal(text) if _AMOUNT.fullmatch(text) else None
-    if amount is None or amount != amount.quantize(Decimal("0.0001")):
+    if "," in text:
         raise StatementError("is not an amount from 0 with at most 4 decimals", element="Amt", value=text)
+    amount = amount_of(text, "Amt")
     if not currency:
         raise StatementError("has an amount without a currency", element="Amt/@Ccy", value=text)
     direction = _required(element, "CdtDbtInd")
@@ -224,8 +223,8 @@ def _integer(element: etree._Element, path: str) -> int | None:
         raise StatementError("is not a whole number", element=path, value=text) from None
 
 
-def _date(element: etree._Element, path: str) -> date | None:
-    text = _text(element, f"{path}/Dt") or _text(element, f"{path}/DtTm")
+def _date(element: etree._Element, path: str, leaf: str | None = None) -> date | None:
+    text = _text(element, f"{path}/{leaf}") if leaf else _text(element, f"{path}/Dt") or _text(element, f"{path}/DtTm")
     if text is None:
         return None
     try:

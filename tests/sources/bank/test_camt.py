@@ -46,7 +46,7 @@ def test_a_statement_is_read_in_every_version(version: str) -> None:
     assert (first.value_date, first.booking_date) == (date(2026, 11, 4), date(2026, 11, 4))
     assert (first.bank_reference, first.end_to_end_id) == ("A", "E2E-A")
     assert (first.remittance_text, first.counterparty) == ("STRIPE PAYOUT", "Stripe")
-    assert b"250.10" in first.xml
+    assert b"250.10" in first.payload
 
 
 def test_pending_entries_are_no_money() -> None:

@@ -1,12 +1,16 @@
 """Statement files in a folder, through dlt into the warehouse."""
 
 from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from retail_assets.settings import instance_of
+from retail_assets.sandbox import bank as sandbox
+from retail_assets.sandbox.profiles import BANKS
+from retail_assets.settings import Bank, instance_of
 from retail_assets.sources.bank import bank_source
 from retail_assets.sources.intake import Counts
 from tests.sources.bank.files import IBAN, document, entry, statement
@@ -117,3 +121,87 @@ def test_a_quiet_day_is_loaded(home: Home, folder: Path) -> None:
 def test_no_folder_is_no_files(home: Home, tmp_path: Path) -> None:
     """A bank whose first file has not arrived yet failed the run."""
     assert load(home, tmp_path / "nowhere")["statements"].received == 0
+
+
+def configured(system: str, **parts: Any) -> Bank:
+    block = {"id": BANK.id, "entity": "DE", "format": system, "folder": "b", "account": IBAN, "currency": "EUR"}
+    return instance_of("banks", {**block, **parts})
+
+
+def load_as(home: Home, folder: Path, bank: Bank) -> Counts:
+    return home.load("bank", bank.id, lambda intake: bank_source(bank, folder, intake))["statements"]
+
+
+def test_a_foreign_statement_is_an_alarm_once(home: Home, folder: Path) -> None:
+    """A neighbour's statement in the folder was refused again at every run, for ever."""
+    (folder / "foreign.xml").write_bytes(document(statement(account="<IBAN>DE02120300000000202051</IBAN>")))
+    assert load(home, folder)["statements"].quarantined == 1
+    assert load(home, folder)["statements"].received == 0
+    other = configured("camt.053", account="DE02120300000000202051")
+    counts = load_as(home, folder, other)
+    assert (counts.received, counts.loaded) == (1, 1), "the account was corrected, so the file is read again"
+
+
+def test_a_corrected_statement_without_entries_names_its_file(home: Home, folder: Path) -> None:
+    """Entries of a version that no longer holds must be told from those that do: by the file they are from."""
+    (folder / "a.xml").write_bytes(document(statement(entry("5.00"), closing="105.00", made_at="2026-11-05T01:00:00Z")))
+    load(home, folder)
+    (folder / "b.xml").write_bytes(document(statement(made_at="2026-11-06T01:00:00Z")))
+    load(home, folder)
+    left = home.query(
+        "select count(*) from raw_bank.entries join raw_bank.statements using (bank_id, account_id, statement_id, "
+        "file_sha256)"
+    )
+    assert left == [(0,)]
+
+
+def test_a_file_too_large_is_not_read(home: Home, folder: Path) -> None:
+    """A file of 20 GB in the folder took the machine's memory."""
+    (folder / "a.xml").write_bytes(b" " * ((1 << 20) + 1))
+    counts = load_as(home, folder, configured("camt.053", largest_file_mb=1))
+    assert counts.quarantined == 1
+    assert "largest_file_mb" in home.quarantined()[0]["reason"]
+
+
+def test_overlapping_downloads_count_once(home: Home, folder: Path) -> None:
+    """Each export repeats the last days of the one before: the cash was there twice, or half a day was missing."""
+    mapping = {"columns": {"booking_date": "Day", "amount": "Amount"}}
+    bank = configured("csv", mapping=mapping)
+    (folder / "export.csv").write_text("Day,Amount\n2026-11-02,1.00\n2026-11-03,2.00\n")
+    load_as(home, folder, bank)
+    (folder / "export (1).csv").write_text("Day,Amount\n2026-11-03,2.00\n2026-11-03,3.00\n2026-11-04,4.00\n")
+    load_as(home, folder, bank)
+    (folder / "an older one.csv").write_text("Day,Amount\n2026-11-01,9.00\n2026-11-02,0.50\n")
+    load_as(home, folder, bank)
+    assert home.query("select statement_id, amount from raw_bank.entries order by all") == [
+        ("2026-11-01", Decimal(9)),
+        ("2026-11-02", Decimal(1)),
+        ("2026-11-03", Decimal(2)),
+        ("2026-11-03", Decimal(3)),
+        ("2026-11-04", Decimal(4)),
+    ]
+
+
+@pytest.mark.parametrize("system", ["mt940", "ofx", "csv", "camt.053"])
+def test_every_format_fills_the_same_tables(home: Home, folder: Path, system: str) -> None:
+    """A bank that sends no CAMT.053 had no statements; reading twice changes nothing."""
+    day = date(2026, 11, 3)
+    booked = sandbox.BankEntry(1050, day, day, "NOTPROVIDED", "STRIPE PAYOUT po_1", "Stripe Payments")
+    item = sandbox.Statement(BANKS["bank_de"], "S-1", 1, day, 10_000, (booked,))
+    parts = {"mapping": sandbox.CSV_MAPPING} if system == "csv" else {}
+    bank = configured(system, account=item.bank.account, **parts)
+    if system in ("ofx", "csv"):
+        {"ofx": sandbox.write_ofx, "csv": sandbox.write_csv}[system]([item], folder)
+    else:
+        {"mt940": sandbox.write_mt940, "camt.053": sandbox.write_statement}[system](item, folder)
+    assert load_as(home, folder, bank).loaded == 1
+    before = home.content("bank")
+    assert load_as(home, folder, bank).received == 0
+    assert home.content("bank") == before
+    assert home.query("select amount, value_date, counterparty from raw_bank.entries") == [
+        (Decimal("10.5"), day, "Stripe Payments")
+    ]
+    assert "po_1" in home.one("select remittance_text from raw_bank.entries")
+    assert home.query("select account_id, opening_balance, closing_balance from raw_bank.statements") == [
+        (item.bank.account, Decimal(100), Decimal("110.5"))
+    ]

@@ -12,6 +12,8 @@ select
     opening_date,
     closing_date,
     {{ utc_timestamp('created_at') }} as created_at,
+    covers_from,
+    covers_to,
     file_sha256,
     {{ utc_timestamp('_loaded_at') }} as loaded_at
 from {{ source('bank', 'statements') }}
