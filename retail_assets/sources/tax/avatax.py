@@ -51,6 +51,9 @@ class _Summary(msgspec.Struct, rename="camel"):
 
     country: str
     juris_type: str
+    taxable: Decimal
+    non_taxable: Decimal
+    exemption: Decimal
     tax: Decimal
     region: str | None = None
     juris_code: str | None = None
@@ -59,9 +62,6 @@ class _Summary(msgspec.Struct, rename="camel"):
     tax_name: str | None = None
     rate_type: str | None = None
     rate: Decimal | None = None
-    taxable: Decimal | None = None
-    non_taxable: Decimal | None = None
-    exemption: Decimal | None = None
     tax_calculated: Decimal | None = None
 
 

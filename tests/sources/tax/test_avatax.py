@@ -234,10 +234,19 @@ VALUES = st.recursive(
 @given(spoiled=st.dictionaries(st.sampled_from(["id", "code", "summary", "totalTax", "date", "modifiedDate"]), VALUES))
 def test_whatever_a_document_holds_the_good_one_loads(spoiled: dict[str, Any]) -> None:
     """A document of a shape nobody thought of ends the run, or takes a good one with it."""
+    line = {
+        "country": "US",
+        "region": "NY",
+        "jurisType": "State",
+        "tax": 1,
+        "taxable": 9,
+        "nonTaxable": 1,
+        "exemption": 0,
+    }
     body = {
         "id": 1, "code": "wc-1", "date": "2026-11-01", "status": "Committed", "type": "SalesInvoice",
-        "currencyCode": "USD", "totalAmount": 10, "totalTax": 1, "modifiedDate": "2026-11-01T00:00:00",
-        "summary": [{"country": "US", "region": "NY", "jurisType": "State", "tax": 1}],
+        "currencyCode": "USD", "totalAmount": 10, "totalTax": 1, "totalExempt": 0, "totalTaxable": 10,
+        "modifiedDate": "2026-11-01T00:00:00", "summary": [line],
     }  # fmt: skip
     good, bad = json.dumps({**body, "id": 2}).encode(), json.dumps({**body, **spoiled}).encode()
 
