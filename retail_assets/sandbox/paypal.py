@@ -113,7 +113,7 @@ def payout_line_id_of(payout: LedgerPayout) -> str:
 
 def account_id_of(ledger: GatewayLedger) -> str:
     """The merchant account id."""
-    return _letters(sum(ledger.gateway_id.encode()) * 7919 + 104_729, 13)
+    return _letters(int.from_bytes(ledger.gateway_id.encode()) * _SCATTER % len(_ALPHABET) ** 13, 13)
 
 
 def lines_of(ledger: GatewayLedger) -> list[Any]:

@@ -76,11 +76,8 @@ def test_too_many(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """RESULTSET_TOO_LARGE never came, so that nobody ever split a window."""
     monkeypatch.setattr(paypal, "MAXIMUM_ITEMS", 4)
     answer = ask(url, NOW - timedelta(days=20), NOW)
-    assert (answer.status_code, answer.json()["name"], answer.json()["maximum_items"]) == (
-        400,
-        "RESULTSET_TOO_LARGE",
-        4,
-    )
+    error = answer.json()
+    assert (answer.status_code, error["name"], error["maximum_items"]) == (400, "RESULTSET_TOO_LARGE", 4)
 
 
 def test_balances_add_up(url: str) -> None:

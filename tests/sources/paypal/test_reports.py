@@ -192,7 +192,8 @@ def test_a_day_without_transactions(tmp_path: Path) -> None:
     """A quiet day was refused, or its balance was lost."""
     content = "".join(
         [
-            line("RH", MADE, "A", "EZ782AXEUJUW8", "009"), line("FH", "01"), line("SH", START, END, "EZ782AXEUJUW8", ""),
+            line("RH", MADE, "A", "EZ782AXEUJUW8", "009"), line("FH", "01"),
+            line("SH", START, END, "EZ782AXEUJUW8", ""),
             line("SF", *footer([], "USD")), line("SC", 0), line("FF", 0),
         ]
     )  # fmt: skip
