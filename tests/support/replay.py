@@ -35,7 +35,21 @@ def replay_app(*, has_refund_collection: bool = True) -> Starlette:
         lists = routes.get(request.path_params["name"])
         if lists is None:
             return _json({"code": "rest_no_route", "message": "No route", "data": {"status": 404}}, 404)
-        return _page(request, lists.get(request.query_params.get("status", "any"), []))
+        return _page(request, _with_status(lists, request.query_params.get("status", "any")))
+
+    async def statuses(request: Request) -> Response:
+        slugs = ("pending", "processing", "on-hold", "completed", "cancelled", "refunded", "failed", "checkout-draft")
+        return Response(json.dumps([{"slug": slug} for slug in slugs]), media_type="application/json")
+
+    async def order(request: Request) -> Response:
+        wanted = request.path_params["order_id"]
+        for record in (*orders, *routes["orders"]["trash"]):
+            if json.loads(record)["id"] == wanted:
+                return Response(record, media_type="application/json")
+        return _json({"code": "woocommerce_rest_shop_order_invalid_id", "data": {"status": 404}}, 404)
+
+    async def system_status(request: Request) -> Response:
+        return Response(json.dumps({"settings": {"HPOS_enabled": True}}), media_type="application/json")
 
     async def order_refunds(request: Request) -> Response:
         order = request.path_params["order_id"]
@@ -49,6 +63,9 @@ def replay_app(*, has_refund_collection: bool = True) -> Starlette:
 
     return Starlette(
         routes=[
+            Route("/wp-json/wc/v3/system_status", system_status),
+            Route("/wp-json/wc/v3/orders/statuses", statuses),
+            Route("/wp-json/wc/v3/orders/{order_id:int}", order),
             Route("/wp-json/wc/v3/{name}", collection),
             Route("/wp-json/wc/v3/orders/{order_id:int}/refunds", order_refunds),
             Route("/wp-json/wc/v3/products/{product_id:int}/variations", variations),
@@ -61,8 +78,22 @@ def _records(*names: str) -> list[bytes]:
     return [bytes(raw) for name in names for raw in decode((RECORDED / f"{name}.json").read_bytes())]
 
 
+def _with_status(lists: Mapping[str, Sequence[bytes]], status: str) -> list[bytes]:
+    """As measured: "any" leaves the trash out; statuses that are named are those, trash among them."""
+    if status in lists:
+        return list(lists[status])
+    named = status.split(",")
+    live = [record for record in lists["any"] if json.loads(record)["status"] in named]
+    return [*live, *lists.get("trash", [])] if "trash" in named else live
+
+
 def _page(request: Request, records: Sequence[bytes]) -> Response:
     query = request.query_params
+    if query.get("include"):
+        included = {int(one) for one in query["include"].split(",")}
+        records = [record for record in records if json.loads(record)["id"] in included]
+    if query.get("before"):
+        records = [record for record in records if json.loads(record)["date_created_gmt"] < query["before"]]
     if query.get("type"):
         records = [record for record in records if json.loads(record)["type"] == query["type"]]
     if query.get("modified_after"):
@@ -74,7 +105,11 @@ def _page(request: Request, records: Sequence[bytes]) -> Response:
     size, page = int(query.get("per_page", 10)), int(query.get("page", 1))
     if not 1 <= size <= 100:
         return _json({"code": "rest_invalid_param", "message": "Invalid parameter(s): per_page"}, 400)
-    found = records[(page - 1) * size : page * size]
+    offset = int(query.get("offset", (page - 1) * size))
+    found = records[offset : offset + size]
+    if query.get("_fields"):
+        fields = query["_fields"].split(",")
+        found = [json.dumps({name: json.loads(record)[name] for name in fields}).encode() for record in found]
     # As measured: beyond the last page both totals are 0.
     total, pages = (len(records), math.ceil(len(records) / size)) if found else (0, 0)
     return Response(

@@ -92,14 +92,15 @@ select
     tax_amount,
     tax_lines_amount,
     discount_amount,
-    store_status = 'trash' as is_trashed,
+    -- Deleted for good is the trash emptied: it counts no more and no less.
+    store_status in ('trash', 'deleted') as is_trashed,
     total_amount = lines_amount + shipping_amount + fees_amount + tax_amount
     and tax_amount = tax_lines_amount as amounts_foot,
     -- Money must have come through a gateway: the store holds the order for paid, it costs something, and its payment
     -- method is one that a gateway serves. date_paid outlives a later cancellation, a lost dispute and a refund.
     gateway_id is not null
     and total_amount > 0
-    and store_status not in ('trash', 'checkout-draft', 'auto-draft')
+    and store_status not in ('trash', 'deleted', 'checkout-draft', 'auto-draft')
     and (paid_at is not null or store_status in ('processing', 'completed', 'refunded')) as is_payment_expected,
     paid_at is not null or store_status in ('processing', 'completed', 'refunded') as is_paid_in_store,
     created_at,

@@ -1,11 +1,10 @@
-"""The REST client of one store: authentication by scheme and walks that lose nothing."""
+"""The REST client of one store: authentication by scheme, where the API is, and what it can do."""
 
-import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+import json
+import re
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from threading import Lock
 from typing import Any, Final
 
 import msgspec
@@ -13,135 +12,24 @@ from requests import Response
 from requests.auth import AuthBase, HTTPBasicAuth
 from requests_oauthlib import OAuth1
 
-from retail_assets.http import HttpClient, HttpStatusError
+from retail_assets.http import HttpClient, HttpError, HttpStatusError
 from retail_assets.settings import Store
+from retail_assets.sources.woocommerce.ids import NO_IDS, IdSet
+from retail_assets.sources.woocommerce.walk import UnexpectedAnswerError, Walk, records_of
 
-_API: Final = "wp-json/wc/v3"
-_PAGE_SIZE: Final = 100
-_WALKS: Final = 3
-_PAGE: Final = msgspec.json.Decoder(list[msgspec.Raw])
-
-
-class _Identified(msgspec.Struct):
-    id: int | None = None
-
-
-_ID: Final = msgspec.json.Decoder(_Identified)
-
-
-class UnexpectedAnswerError(Exception):
-    """The store answered with something that is not WooCommerce's API."""
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Records of one page, byte for byte, without those an earlier page of the same walk already held."""
-
-    records: list[bytes]
-    origin: str
-
-
-@dataclass(slots=True)
-class Walk:
-    """Pages of one list, in order of id. ``complete`` is only known once it was walked to its end.
-
-    ``elsewhere`` holds ids that another walk of the same load has yielded already. ``started_at`` is the store's own
-    time before the first page: a change after that may have been missed.
-    """
-
-    client: "StoreClient"
-    path: str
-    params: Mapping[str, Any]
-    elsewhere: frozenset[int | bytes] = frozenset()
-    complete: bool = False
-    started_at: datetime | None = None
-    seen: set[int | bytes] = field(default_factory=set)
-
-    def pages(self) -> Iterator[Page]:
-        """Walk until one pass saw every record that was there when it began.
-
-        Paging by offset loses a record at a page seam when an earlier one leaves the list meanwhile. So before a pass
-        the last page is read for how many records there are and for the highest id; records that are added later have
-        higher ids and do not count. A pass that saw fewer is walked again, at most three times; records seen before
-        are left out. After that the walk ends with ``complete`` still false.
-        """
-        for _ in range(_WALKS):
-            first = self._page(1)
-            if not first.has_next:
-                yield from self._fresh(first)
-                self.complete = True
-                return
-            boundary = self._page(first.pages) if first.pages else None
-            seen_in_this_pass: set[int | bytes] = set()
-            for page in self._all_pages():
-                seen_in_this_pass.update(page.identities)
-                yield from self._fresh(page)
-            if boundary is None or boundary.bounds(seen_in_this_pass):
-                self.complete = True
-                return
-
-    def _all_pages(self) -> Iterator["_Response"]:
-        number = 1
-        while (page := self._page(number)).has_next:
-            yield page
-            number += 1
-        yield page
-
-    def _page(self, number: int) -> "_Response":
-        response = self.client.get(
-            self.path, {**self.params, "orderby": "id", "order": "asc", "per_page": _PAGE_SIZE, "page": number}
-        )
-        if self.started_at is None:
-            self.started_at = _server_time(response)
-        records = _records_of(response)
-        return _Response(
-            number,
-            records,
-            [_identity(record) for record in records],
-            total=int(response.headers.get("X-WP-Total", 0)),
-            pages=int(response.headers.get("X-WP-TotalPages", 0)),
-        )
-
-    def _fresh(self, page: "_Response") -> Iterator[Page]:
-        fresh = [
-            record
-            for record, identity in zip(page.records, page.identities, strict=True)
-            if identity not in self.seen and identity not in self.elsewhere
-        ]
-        self.seen.update(page.identities)
-        if fresh:
-            yield Page(fresh, f"GET {self.path} page {page.number}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Response:
-    """One page as answered. A store whose proxy strips the totals says 0 pages, and cannot be checked against them."""
-
-    number: int
-    records: list[bytes]
-    identities: list[int | bytes]
-    total: int
-    pages: int
-
-    @property
-    def has_next(self) -> bool:
-        return self.number < self.pages if self.pages else len(self.records) == _PAGE_SIZE
-
-    def bounds(self, seen: set[int | bytes]) -> bool:
-        """For the last page before a pass: whether the pass saw all that was there, up to this page's highest id.
-
-        A record whose id cannot be read counts as one of them.
-        """
-        highest = max((identity for identity in self.identities if isinstance(identity, int)), default=0)
-        there = sum(not isinstance(identity, int) or identity <= highest for identity in seen)
-        return bool(self.records) and there >= self.total
+_API: Final = "wc/v3"
+#: WooCommerce's words for a 404 that means "no such order", and not "no such address".
+_NO_SUCH_ORDER: Final = "woocommerce_rest_shop_order_invalid_id"
+_SLUG: Final = re.compile(r"[a-z0-9_-]+")
 
 
 class StoreClient:
     """WooCommerce's REST API of one store.
 
     https is used with Basic authentication; on plain http WooCommerce accepts OAuth 1.0a only, which never sends the
-    secret.
+    secret. A shop with plain permalinks has no ``/wp-json/``; its API is then asked for by ``?rest_route=``.
+
+    ``requests`` counts what was asked for, retries left out.
     """
 
     def __init__(self, store: Store) -> None:
@@ -152,56 +40,128 @@ class StoreClient:
         else:
             auth = OAuth1(key, secret, signature_method="HMAC-SHA256", signature_type="query")
         self._http = HttpClient(
-            f"{store.base_url}/{_API}",
+            store.base_url,
             auth=auth,
             requests_per_second=store.requests_per_second,
             timeout=store.timeout_seconds,
             retries=store.retries,
         )
+        self._parallel = max(1, store.option("parallel_requests"))
+        self._plain_permalinks = False
+        self._storage: str | None = None
+        self._configured_storage: str = store.option("order_storage")
+        self.requests = 0
+        self._counting = Lock()
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> Response:
-        """One GET below ``/wp-json/wc/v3``."""
-        return self._http.get(path, params)
+        """One GET below ``wc/v3``.
+
+        Raises:
+            HttpStatusError: the store refused it; 404 for a route or a record that does not exist.
+        """
+        if self._plain_permalinks:
+            return self._by_query(path, params)
+        self._count_request()
+        try:
+            return self._http.get(f"wp-json/{_API}/{path}", params)
+        except HttpStatusError as error:
+            if error.status != HTTPStatus.NOT_FOUND or _error_code(error.body) is not None:
+                raise
+            # WordPress answers its own 404 in JSON. This one came from the web server: nothing is behind /wp-json/.
+            try:
+                response = self._by_query(path, params)
+                records_of(response)
+            except (HttpError, UnexpectedAnswerError):
+                raise error from None
+            self._plain_permalinks = True
+            return response
+
+    def _by_query(self, path: str, params: Mapping[str, Any] | None) -> Response:
+        self._count_request()
+        return self._http.get("", {"rest_route": f"/{_API}/{path}", **(params or {})})
+
+    def _count_request(self) -> None:
+        with self._counting:
+            self.requests += 1
 
     def has(self, path: str) -> bool:
         """Whether this WooCommerce knows the route (older versions lack some)."""
+        return self.count(path) is not None
+
+    def count(self, path: str, params: Mapping[str, Any] | None = None) -> int | None:
+        """How many records a list has: None if there is no such route; -1 if a proxy strips the total."""
         try:
-            self.get(path, {"per_page": 1})
+            response = self.get(path, {"_fields": "id", **(params or {}), "per_page": 1})
         except HttpStatusError as error:
             if error.status == HTTPStatus.NOT_FOUND:
-                return False
+                return None
             raise
-        return True
+        return int(response.headers.get("X-WP-Total", -1))
 
-    def walk(
-        self, path: str, params: Mapping[str, Any] | None = None, elsewhere: frozenset[int | bytes] = frozenset()
-    ) -> Walk:
+    def statuses(self) -> Sequence[str]:
+        """Every order status by name, trash included; empty on a WooCommerce that does not tell them.
+
+        A list with all statuses named keeps an order that is trashed while it is paged; "any" loses it, and with it an
+        innocent order at the page seam.
+        """
+        try:
+            found = msgspec.json.decode(self.get("orders/statuses").content, type=list[dict[str, Any]])
+        except HttpStatusError as error:
+            if error.status in (HTTPStatus.NOT_FOUND, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+                return ()
+            raise
+        except msgspec.MsgspecError:
+            return ()
+        slugs = [str(status.get("slug", "")).removeprefix("wc-") for status in found]
+        named = [slug for slug in slugs if _SLUG.fullmatch(slug) and slug not in ("any", "trash")]
+        return (*named, "trash") if named else ()
+
+    def storage(self) -> str:
+        """Where the shop keeps its orders: ``hpos``, ``legacy``, or ``unknown`` if the key may not read the status.
+
+        On legacy storage edits of lines, totals and meta do not move the modification date.
+        """
+        if self._configured_storage != "auto":
+            return self._configured_storage
+        if self._storage is None:
+            self._storage = self._read_storage()
+        return self._storage
+
+    def _read_storage(self) -> str:
+        try:
+            answer = msgspec.json.decode(self.get("system_status", {"_fields": "settings"}).content)
+            enabled = answer["settings"]["HPOS_enabled"]
+        except (HttpStatusError, msgspec.MsgspecError, LookupError, TypeError):
+            return "unknown"
+        return "hpos" if enabled else "legacy"
+
+    def order(self, order_id: int) -> bytes | None:
+        """One order of whatever status, as sent; None if WooCommerce says that it does not exist.
+
+        Raises:
+            HttpStatusError: any other refusal: a 404 of the web server proves nothing.
+        """
+        try:
+            return self.get(f"orders/{order_id}").content
+        except HttpStatusError as error:
+            if error.status == HTTPStatus.NOT_FOUND and _error_code(error.body) == _NO_SUCH_ORDER:
+                return None
+            raise
+
+    def walk(self, path: str, params: Mapping[str, Any] | None = None, elsewhere: IdSet = NO_IDS) -> Walk:
         """All records of a list, in order of id, without those whose id is in ``elsewhere``."""
-        return Walk(self, path, params or {}, elsewhere)
+        return Walk(self.get, path, params or {}, elsewhere, parallel=self._parallel)
 
     def close(self) -> None:
         """Give the connections back."""
         self._http.close()
 
 
-def _identity(record: bytes) -> int | bytes:
-    """The record's id; one whose id cannot be read still is one record, known by its bytes."""
+def _error_code(body: bytes) -> str | None:
+    """WordPress' own code of an error; None if the answer is not WordPress'."""
     try:
-        identity = _ID.decode(record).id
-    except msgspec.MsgspecError:
-        identity = None
-    return hashlib.sha256(record).digest() if identity is None else identity
-
-
-def _records_of(response: Response) -> list[bytes]:
-    try:
-        return [bytes(raw) for raw in _PAGE.decode(response.content)]
-    except (msgspec.MsgspecError, RecursionError) as error:
-        where = response.url.split("?", 1)[0]
-        start = response.text[:200]
-        raise UnexpectedAnswerError(f"{where} did not answer with a JSON list ({error}); it began: {start}") from error
-
-
-def _server_time(response: Response) -> datetime:
-    date = response.headers.get("Date")
-    return parsedate_to_datetime(date).astimezone(UTC) if date else datetime.now(UTC)
+        answer = json.loads(body)
+    except ValueError:
+        return None
+    code = answer.get("code") if isinstance(answer, dict) else None
+    return code if isinstance(code, str) else None

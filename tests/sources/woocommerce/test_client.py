@@ -1,16 +1,21 @@
 """The client of one store: authentication, and walks that lose nothing or say so."""
 
+import math
 from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import requests
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from retail_assets.http import HttpStatusError
-from retail_assets.sources.woocommerce import client as client_module
-from retail_assets.sources.woocommerce.client import StoreClient, UnexpectedAnswerError, Walk
+from retail_assets.sources.woocommerce import walk as walk_module
+from retail_assets.sources.woocommerce.client import StoreClient
+from retail_assets.sources.woocommerce.ids import IdSet
+from retail_assets.sources.woocommerce.walk import UnexpectedAnswerError, Walk
 from tests.sources.woocommerce.store import KEY, SECRET, FakeStore, settings_for
 from tests.support.server import running
 
@@ -18,7 +23,7 @@ from tests.support.server import running
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> FakeStore:
     """A store with five orders on a page."""
-    monkeypatch.setattr(client_module, "_PAGE_SIZE", 5)
+    monkeypatch.setattr(walk_module, "_PAGE_SIZE", 5)
     return FakeStore()
 
 
@@ -32,16 +37,16 @@ def reader(store: FakeStore) -> Iterator[StoreClient]:
 
 
 def ids(walk: Walk) -> list[int]:
-    return [client_module._ID.decode(record).id or 0 for page in walk.pages() for record in page.records]
+    return [walk_module._ID.decode(record).id or 0 for page in walk.pages() for record in page.records]
 
 
 def test_plain_http_is_signed_and_holds_no_secret(store: FakeStore, reader: StoreClient) -> None:
     """WooCommerce refuses anything but OAuth 1.0a on http; a secret in the address ends in every log on the way."""
     store.place(7)
     assert ids(reader.walk("orders", {"status": "any", "search": "a b+c&ü/~"})) == list(range(101, 108))
-    assert len(store.urls) == 4
+    assert len(store.urls) == 2
     assert not [url for url in store.urls if SECRET in url or "consumer_secret" in url]
-    assert len({query["oauth_nonce"] for query in store.queries}) == 4
+    assert len({query["oauth_nonce"] for query in store.queries}) == 2
 
 
 def test_a_wrong_secret_is_an_error_without_the_secret(store: FakeStore) -> None:
@@ -76,23 +81,22 @@ def test_https_uses_basic_and_no_query_secret(monkeypatch: pytest.MonkeyPatch) -
     assert SECRET not in (request.url or "")
 
 
-@pytest.mark.parametrize("number", [0, 1, 4, 5, 6, 10, 11])
+@pytest.mark.parametrize("number", [0, 1, 4, 5, 6, 9, 10, 13, 14])
 def test_every_page_is_read(store: FakeStore, reader: StoreClient, number: int) -> None:
     """The last page, or a page that is exactly full, was left out or asked for without end."""
     store.place(number)
     walk = reader.walk("orders", {"status": "any"})
     assert ids(walk) == list(range(101, 101 + number))
     assert walk.complete
-    pages = max(1, -(-number // 5))
-    assert len(store.queries) == (1 if pages == 1 else pages + 2), (
-        "first page, last page as the bound, then all of them"
+    assert len(store.queries) == (1 if number <= 5 else 1 + math.ceil((number - 5) / 4)), (
+        "each page after the first begins with the last record of the one before"
     )
 
 
 def test_orders_placed_meanwhile_do_not_keep_it_from_ending(store: FakeStore, reader: StoreClient) -> None:
     """On a busy store no pass is still: its first load was read three times over and its cursor never moved."""
     store.place(12)
-    store.before_page = lambda _, page: store.place(1) if page > 1 else None
+    store.before_page = lambda _, offset: store.place(1) if 0 < offset < 16 else None
     walk = reader.walk("orders", {"status": "any"})
     found = ids(walk)
     assert walk.complete
@@ -105,11 +109,11 @@ def test_an_order_trashed_as_another_is_placed_costs_no_other(store: FakeStore, 
     store.place(12)
     done: list[int] = []
 
-    def swap(_: str, page: int) -> None:
-        if page == 2 and len(store.queries) > 3 and not done:
+    def swap(_: str, offset: int) -> None:
+        if offset == 4 and not done:
             store.change(102, status="trash")
             store.place(1)
-            done.append(page)
+            done.append(offset)
 
     store.before_page = swap
     walk = reader.walk("orders", {"status": "any"})
@@ -123,8 +127,8 @@ def test_an_order_trashed_meanwhile_costs_no_other(store: FakeStore, reader: Sto
     """Paging by offset loses the order at the page seam when an earlier one leaves the list."""
     store.place(12)
 
-    def trash_one(_: str, page: int) -> None:
-        if page == 2:
+    def trash_one(_: str, offset: int) -> None:
+        if offset == 4:
             store.change(102, status="trash")
 
     store.before_page = trash_one
@@ -135,20 +139,124 @@ def test_an_order_trashed_meanwhile_costs_no_other(store: FakeStore, reader: Sto
     assert walk.complete
 
 
-def test_a_list_that_never_rests_is_not_called_complete(store: FakeStore, reader: StoreClient) -> None:
-    """A walk that may have lost orders was taken for a whole one, and the cursor passed them for ever."""
+def test_a_list_that_shrinks_all_the_time_is_still_read_whole(store: FakeStore, reader: StoreClient) -> None:
+    """An order trashed before every page: each of them would have cost an innocent one."""
     store.place(60)
 
-    def trash_on_every_page(_: str, page: int) -> None:
-        if page > 1:
+    def trash_on_every_page(_: str, offset: int) -> None:
+        if offset > 0:
             oldest = min(identifier for identifier, order in store.orders.items() if order["status"] != "trash")
             store.change(oldest, status="trash")
 
     store.before_page = trash_on_every_page
     walk = reader.walk("orders", {"status": "any"})
     found = ids(walk)
-    assert not walk.complete
+    assert walk.complete
     assert len(set(found)) == len(found)
+    assert {order["id"] for order in store.orders.values() if order["status"] != "trash"} <= set(found)
+
+
+def test_a_list_that_never_rests_is_not_called_complete(store: FakeStore, reader: StoreClient) -> None:
+    """A walk that may have lost orders was taken for a whole one, and the cursor passed them for ever."""
+    store.place(400)
+
+    def empty_it(_: str, offset: int) -> None:
+        live = [identifier for identifier, order in store.orders.items() if order["status"] != "trash"]
+        for identifier in live[:8] if offset > 0 else ():
+            store.change(identifier, status="trash")
+
+    store.before_page = empty_it
+    walk = reader.walk("orders", {"status": "any"})
+    found = ids(walk)
+    live = {order["id"] for order in store.orders.values() if order["status"] != "trash"}
+    assert not walk.complete or live <= set(found)
+    assert len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize("number", [3, 5, 6, 23])
+def test_a_store_that_tells_no_totals_is_read_whole(store: FakeStore, reader: StoreClient, number: int) -> None:
+    """A proxy that strips X-WP-Total made the first page the whole store."""
+    store.place(number)
+    store.offers_totals = False
+    walk = reader.walk("orders", {"status": "any"})
+    assert ids(walk) == list(range(101, 101 + number))
+    assert walk.complete
+
+
+@pytest.mark.parametrize("totals", [True, False])
+def test_a_store_that_ignores_the_offset_is_read_by_page(store: FakeStore, reader: StoreClient, totals: bool) -> None:
+    """Such a store answers the first page for ever."""
+    store.place(23)
+    store.offers_offset, store.offers_totals = False, totals
+    walk = reader.walk("orders", {"status": "any"})
+    assert ids(walk) == list(range(101, 124))
+    assert walk.complete
+
+
+def test_pages_asked_for_in_advance_lose_nothing(store: FakeStore) -> None:
+    """Pages that were fetched at the same time overlap as those fetched one by one do."""
+    store.place(60)
+
+    def restless(_: str, offset: int) -> None:
+        store.place(1)
+        if offset in (8, 20, 36):
+            store.change(offset // 4 + 100, status="trash")
+
+    store.before_page = restless
+    with running(store.app()) as url:
+        reader = StoreClient(settings_for(url, parallel_requests=3))
+        walk = reader.walk("orders", {"status": "any"})
+        found = ids(walk)
+        reader.close()
+    assert walk.complete
+    assert len(set(found)) == len(found)
+    assert set(range(101, 161)) - {102, 105, 109} <= set(found)
+    assert reader.requests == len(store.queries)
+
+
+def test_a_shop_with_plain_permalinks_is_found(store: FakeStore) -> None:
+    """Without pretty permalinks there is no /wp-json/: the store seemed to be none."""
+    store.place(7)
+    store.plain_permalinks = True
+    with running(store.app()) as url:
+        reader = StoreClient(settings_for(url))
+        assert ids(reader.walk("orders", {"status": "any"})) == list(range(101, 108))
+        reader.close()
+
+
+def test_an_address_without_a_store_is_named(store: FakeStore) -> None:
+    """A wrong base_url ended in an error about JSON, or about the way around it."""
+    with running(store.app()) as url:
+        reader = StoreClient(settings_for(f"{url}/elsewhere"))
+        with pytest.raises(HttpStatusError, match=r"404 from GET .*/elsewhere/wp-json/wc/v3/orders"):
+            ids(reader.walk("orders", {"status": "any"}))
+        reader.close()
+
+
+@pytest.mark.parametrize(
+    ("absent", "storage", "found"),
+    [("", "hpos", "hpos"), ("", "legacy", "legacy"), ("system_status", "hpos", "unknown")],
+)
+def test_the_storage_is_asked_for_and_may_stay_unknown(store: FakeStore, absent: str, storage: str, found: str) -> None:
+    """A key without the right to read the system status stopped the load, or passed for the new storage."""
+    store.storage, store.absent = storage, frozenset({absent})
+    with running(store.app()) as url:
+        reader = StoreClient(settings_for(url))
+        assert reader.storage() == found
+        assert StoreClient(settings_for(url, order_storage="hpos")).storage() == "hpos"
+        reader.close()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.one_of(st.integers(-5, 300), st.integers(2**62, 2**70), st.binary(max_size=2))))
+def test_sets_of_ids_are_sets(identities: list[int | bytes]) -> None:
+    """An id that came out of order, or too large for 64 bits, was forgotten and its record loaded twice."""
+    found = IdSet(identities)
+    assert set(found) == set(identities)
+    assert len(found) == len(set(identities))
+    assert all(identity in found for identity in identities)
+    assert -9 not in found
+    assert b"???" not in found
 
 
 def test_a_record_without_a_readable_id_is_one_record(store: FakeStore, reader: StoreClient) -> None:
@@ -160,7 +268,7 @@ def test_a_record_without_a_readable_id_is_one_record(store: FakeStore, reader: 
     records = [record for page in walk.pages() for record in page.records]
     assert len(records) == 6
     assert walk.complete
-    assert len(store.queries) == 4
+    assert len(store.queries) == 2
 
 
 def test_what_another_walk_has_seen_is_left_out(store: FakeStore, reader: StoreClient) -> None:
@@ -169,7 +277,7 @@ def test_what_another_walk_has_seen_is_left_out(store: FakeStore, reader: StoreC
     first = reader.walk("orders", {"status": "any"})
     ids(first)
     store.change(102, status="trash")
-    second = reader.walk("orders", {"status": "trash"}, frozenset(first.seen))
+    second = reader.walk("orders", {"status": "trash"}, IdSet(first.seen))
     assert ids(second) == []
     assert second.complete
 
@@ -183,7 +291,7 @@ def test_the_walk_starts_at_the_stores_own_time(store: FakeStore, reader: StoreC
     assert abs(datetime.now(UTC) - walk.started_at) < timedelta(minutes=1)
     answer = requests.Response()
     answer.headers["Date"] = "Thu, 05 Nov 2026 12:00:00 GMT"
-    assert client_module._server_time(answer) == datetime(2026, 11, 5, 12, tzinfo=UTC)
+    assert walk_module.server_time(answer) == datetime(2026, 11, 5, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ import pytest
 from starlette.responses import HTMLResponse
 
 from retail_assets.sources.intake import Counts
-from retail_assets.sources.woocommerce import client as client_module
+from retail_assets.sources.woocommerce import walk as walk_module
 from retail_assets.sources.woocommerce import woocommerce_source
 from tests.sources.loading import Home
-from tests.sources.woocommerce.store import FakeStore, settings_for
+from tests.sources.woocommerce.store import STATUSES, FakeStore, settings_for
 from tests.support.replay import replay_app
 from tests.support.server import running
 
@@ -34,7 +34,7 @@ def test_the_recorded_store_loads_whole_and_once(
     home: Home, monkeypatch: pytest.MonkeyPatch, has_collection: bool
 ) -> None:
     """A real store did not come to its control totals, lost a kind of refund, or grew when it was read again."""
-    monkeypatch.setattr(client_module, "_server_time", lambda _: datetime(2026, 12, 1, tzinfo=UTC))
+    monkeypatch.setattr(walk_module, "server_time", lambda _: datetime(2026, 12, 1, tzinfo=UTC))
     expected = {"orders": 51, "refunds": 9}
     if has_collection:
         expected |= {"products": 10, "product_variations": 3, "customers": 7, "tax_rates": 11}
@@ -96,8 +96,8 @@ def test_the_recorded_store_loads_whole_and_once(
 def store(monkeypatch: pytest.MonkeyPatch) -> FakeStore:
     """A store with five orders on a page and its own clock."""
     made = FakeStore()
-    monkeypatch.setattr(client_module, "_PAGE_SIZE", 5)
-    monkeypatch.setattr(client_module, "_server_time", lambda _: made.now)
+    monkeypatch.setattr(walk_module, "_PAGE_SIZE", 5)
+    monkeypatch.setattr(walk_module, "server_time", lambda _: made.now)
     return made
 
 
@@ -109,7 +109,8 @@ def url(store: FakeStore) -> Iterator[str]:
 
 def asked_after(store: FakeStore) -> str | None:
     """From where the last load asked for orders."""
-    return store.queries[-1].get("modified_after")
+    walks = [query for query in store.queries if not {"_fields", "include"} & set(query)]
+    return walks[-1].get("modified_after")
 
 
 def statuses(home: Home) -> dict[int, str]:
@@ -145,8 +146,8 @@ def test_an_order_trashed_during_the_walk_costs_nothing(home: Home, store: FakeS
     """An order at the page seam was lost, and the cursor went past it."""
     store.place(23)
 
-    def trash_one(status: str, page: int) -> None:
-        if status == "any" and page == 3 and store.orders[103]["status"] != "trash":
+    def trash_one(_: str, offset: int) -> None:
+        if offset >= 8 and store.orders[103]["status"] != "trash":
             store.now += timedelta(seconds=30)
             store.change(103, status="trash")
 
@@ -154,27 +155,31 @@ def test_an_order_trashed_during_the_walk_costs_nothing(home: Home, store: FakeS
     counts = load(home, url, "orders")["orders"]
     assert set(statuses(home)) == set(range(101, 124))
     assert counts.received == 23
+    store.place(1)
     load(home, url, "orders")
     assert statuses(home)[103] == "trash"
 
 
-def test_after_an_unstable_walk_everything_is_read_again(home: Home, store: FakeStore, url: str) -> None:
+def test_after_an_unstable_walk_everything_is_read_again(
+    home: Home, store: FakeStore, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The list changed during every pass, and the cursor moved as if it had been read whole."""
-    store.place(12)
+    store.place(60)
+    monkeypatch.setattr(walk_module, "_PATIENCE", -1)
 
-    def restless(status: str, page: int) -> None:
-        if status == "any" and page == 2:
-            live = [identifier for identifier, order in store.orders.items() if order["status"] != "trash"]
-            store.change(live[0], status="trash")
+    def restless(_: str, offset: int) -> None:
+        if offset > 0 and len(store.orders) > 20:
+            for identifier in list(store.orders)[:13]:
+                store.delete(identifier)
 
     store.before_page = restless
     counts = load(home, url, "orders")["orders"]
-    assert "changed during each of three walks" in counts.notes[0]
-    store.before_page = lambda _status, _page: None
+    assert "kept shrinking while it was read" in counts.notes[0]
+    store.before_page = lambda _status, _offset: None
     store.now += timedelta(hours=2)
     load(home, url, "orders")
     assert asked_after(store) is None
-    assert set(statuses(home)) == set(range(101, 113))
+    assert set(store.orders) <= set(statuses(home))
     load(home, url, "orders")
     assert asked_after(store) is not None
 
@@ -185,8 +190,8 @@ def test_the_cursor_never_passes_a_change_made_meanwhile(home: Home, store: Fake
     store.now += timedelta(hours=1)
     began = store.now
 
-    def edit_behind(status: str, page: int) -> None:
-        if status == "any" and page == 4:
+    def edit_behind(_: str, offset: int) -> None:
+        if offset == 16:
             store.now += timedelta(hours=3)
             store.change(101, total="77.00")
             store.now += timedelta(hours=3)
@@ -219,8 +224,10 @@ def test_the_cursor_is_naive_gmt_with_an_overlap(home: Home, store: FakeStore, u
     assert "modified_after" not in store.queries[0]
     load(home, url, "orders")
     newest = datetime.fromisoformat(store.orders[103]["date_modified_gmt"])
-    assert {query["status"] for query in store.queries} == {"any", "trash"}
-    for query in store.queries[-2:]:
+    named = ",".join((*STATUSES, "trash"))
+    walks = [query for query in store.queries if "_fields" not in query]
+    assert [query["status"] for query in walks] == [named, named]
+    for query in walks[1:]:
         assert datetime.fromisoformat(query["modified_after"]) == newest - timedelta(minutes=10)
         assert query["dates_are_gmt"] == "true"
         assert (query["orderby"], query["order"]) == ("id", "asc")
@@ -235,7 +242,7 @@ def test_a_bad_order_is_quarantined_and_heals(home: Home, store: FakeStore, url:
     assert (counts.received, counts.loaded, counts.quarantined) == (8, 6, 2)
     assert home.logged() == {"orders": (8, 6, 2)}
     assert {row["field"]: row["value"] for row in home.quarantined()} == {"total": "12.34567", "id": "105x"}
-    assert all("GET orders page 1" in row["origin"] for row in home.quarantined())
+    assert all("GET orders from record 1" in row["origin"] for row in home.quarantined())
     store.now += timedelta(hours=1)
     store.change(103, total="12.35")
     load(home, url, "orders")

@@ -1,0 +1,30 @@
+{#- Plugin values of WooCommerce that are lists, one dispatched macro for each engine. -#}
+
+{#- The elements of a JSON list as rows of JSON text. PHP writes a list from which an element was removed as an object
+    with numbers for names; anything else gives no row. -#}
+{% macro json_elements(column) -%}{{ adapter.dispatch("json_elements", "retail")(column) }}{%- endmacro %}
+{% macro default__json_elements(column) -%}
+    jsonb_path_query(cast({{ column }} as jsonb), '$[*]') #>> '{}'
+{%- endmacro %}
+{% macro duckdb__json_elements(column) -%}
+    unnest(
+        case left(ltrim({{ column }}), 1)
+            when '[' then json_extract_string({{ column }}, '$[*]')
+            when '{' then json_extract_string({{ column }}, '$.*')
+        end
+    )
+{%- endmacro %}
+
+{#- One member of a JSON object as text. -#}
+{% macro json_member(column, name) -%}{{ adapter.dispatch("json_member", "retail")(column, name) }}{%- endmacro %}
+{% macro default__json_member(column, name) -%}
+    (cast({{ column }} as jsonb) ->> '{{ name }}')
+{%- endmacro %}
+{% macro duckdb__json_member(column, name) -%}
+    json_extract_string({{ column }}, '$.{{ name }}')
+{%- endmacro %}
+
+{#- Whether a record has a tombstone: one that is not older than the record, since a restored backup brings ids back. -#}
+{% macro woo_has_tombstone(records, tombstones) -%}
+    coalesce({{ tombstones }}.is_deleted and {{ tombstones }}._loaded_at >= {{ records }}._loaded_at, false)
+{%- endmacro %}
