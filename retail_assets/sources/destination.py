@@ -36,6 +36,13 @@ class Warehouse(duckdb):
         """The client that dlt makes for each load."""
         return WarehouseClient
 
+    def capabilities(self, config: Any = None, naming: Any = None) -> Any:
+        """What the destination can do.
+
+        Nothing of that depends on its configuration, which dlt would look up in all its places dozens of times a load.
+        """
+        return super().capabilities(config or self.spec(), naming)
+
 
 class WarehouseClient(DuckDbClient):
     """dlt's DuckDB client; only tables that are merged from Parquet files take another way."""

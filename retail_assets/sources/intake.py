@@ -31,6 +31,10 @@ _GATHERED_BYTES: Final = 16 << 20
 _SECONDS_BETWEEN_REPORTS: Final = 5.0
 
 
+class StalledLoadError(Exception):
+    """A source that is read in portions makes no progress."""
+
+
 @dataclass(slots=True)
 class Counts:
     """Records of one resource in one load."""
@@ -170,7 +174,16 @@ class Intake:
         self.unfinished.add(resource)
 
     def begin_portion(self) -> set[str]:
-        """Start the next portion of a load: the resources that had more, and are now to be run again."""
+        """Start the next portion of a load: the resources that had more, and are now to be run again.
+
+        Raises:
+            StalledLoadError: the last portion brought nothing, so the next would not either.
+        """
+        if self.unfinished and not self._in_portion:
+            raise StalledLoadError(
+                f"{self.system} {self.instance}: {', '.join(sorted(self.unfinished))} stopped for the next portion, "
+                "but the last one brought no record: the source does not go on from its checkpoint"
+            )
         waiting, self.unfinished = self.unfinished, set()
         self._in_portion = 0
         return waiting

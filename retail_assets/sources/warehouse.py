@@ -1,5 +1,6 @@
 """The warehouse as a dlt destination: one pipeline per source instance, one raw dataset per system."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dlt
@@ -8,17 +9,21 @@ from dlt.sources import DltSource
 
 from retail_assets.contracts import TABLES
 from retail_assets.sources.destination import warehouse_destination
+from retail_assets.sources.intake import Intake
 from retail_assets.sources.schema import SCHEMA_CONTRACT, create_table_sql
 
-__all__ = ["SCHEMA_CONTRACT", "create_raw_tables", "load", "pipeline_for"]
+__all__ = ["SCHEMA_CONTRACT", "create_raw_tables", "load", "pipeline_for", "portions"]
 
 
 def create_raw_tables(warehouse: Path) -> None:
     """Make every contracted raw table that is not there yet, so that models run before a source was ever reached."""
     warehouse.parent.mkdir(parents=True, exist_ok=True)
     with duckdb.connect(str(warehouse)) as connection:
-        for table in TABLES:
-            connection.execute(f'create schema if not exists "{table.schema}"')
+        there = set(connection.execute("select schema_name, table_name from duckdb_tables()").fetchall())
+        missing = [table for table in TABLES if (table.schema, table.name) not in there]
+        for schema in {table.schema for table in missing}:
+            connection.execute(f'create schema if not exists "{schema}"')
+        for table in missing:
             connection.execute(create_table_sql(table))
 
 
@@ -32,6 +37,20 @@ def pipeline_for(system: str, instance: str, *, warehouse: Path, state: Path) ->
         dataset_name=f"raw_{system}",
         pipelines_dir=str(state),
     )
+
+
+def portions(intake: Intake, build: Callable[[], DltSource]) -> Iterator[DltSource]:
+    """The source to run, again and again until none of its resources has more to read.
+
+    Each is to be run, and its load committed, before the next is asked for. A portion commits the checkpoint that its
+    source reached together with the rows, so that a load of hours goes on from there when it is interrupted.
+
+    Args:
+        build: makes a fresh source: dlt sources cannot be run twice in one process.
+    """
+    yield build()
+    while waiting := intake.begin_portion():
+        yield build().with_resources(*waiting)
 
 
 def load(source: DltSource, pipeline: dlt.Pipeline) -> int:

@@ -14,7 +14,7 @@ from retail_assets.contracts import tables_of
 from retail_assets.ops import load_log, quarantine
 from retail_assets.ops.store import open_store
 from retail_assets.sources.intake import Counts, Intake
-from retail_assets.sources.warehouse import create_raw_tables, load, pipeline_for
+from retail_assets.sources.warehouse import create_raw_tables, load, pipeline_for, portions
 
 NOW = datetime(2026, 11, 5, 12, 0, tzinfo=UTC)
 
@@ -39,10 +39,10 @@ class Home:
         now = NOW + timedelta(hours=self.loads)
         self.loads += 1
         create_raw_tables(self.warehouse)
-        pipeline = pipeline_for(system, instance, warehouse=self.warehouse, state=self.path / "dlt")
         with closing(Intake(system, instance, now, self.operations_url)) as intake:
-            load(source(intake), pipeline)
-            intake.log()
+            for part in portions(intake, lambda: source(intake)):
+                load(part, pipeline_for(system, instance, warehouse=self.warehouse, state=self.path / "dlt"))
+                intake.log()
             return dict(intake.counts)
 
     def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:

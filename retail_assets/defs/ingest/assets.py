@@ -13,9 +13,10 @@ from dagster_dlt.translator import DltResourceTranslatorData
 from retail_assets import keys
 from retail_assets.contracts import Table, table
 from retail_assets.defs.ingest.instances import SourceInstance, source_instances
+from retail_assets.defs.ingest.progress import reporter
 from retail_assets.settings import Settings
 from retail_assets.sources.intake import Counts, Intake
-from retail_assets.sources.warehouse import create_raw_tables, pipeline_for
+from retail_assets.sources.warehouse import create_raw_tables, pipeline_for, portions
 
 
 class RawTranslator(DagsterDltTranslator):
@@ -62,15 +63,19 @@ def _raw_assets(settings: Settings, instance: SourceInstance) -> dg.AssetsDefini
     )
     def load(context: dg.AssetExecutionContext, dlt: DagsterDltResource) -> Iterator[Any]:
         create_raw_tables(settings.warehouse_path)
-        with closing(instance.intake(settings)) as intake:
-            run = dlt.run(
-                context=context,
-                dlt_source=instance.build(intake),
-                dlt_pipeline=pipeline(),
-                loader_file_format="parquet",
-            )
-            results = [result for result in run if isinstance(result, dg.MaterializeResult)]
-            intake.log(context.run.run_id)
+        with closing(instance.intake(settings, reporter(context))) as intake:
+            by_key: dict[Any, dg.MaterializeResult] = {}
+            with intake.traffic.watching():
+                for source in portions(intake, lambda: instance.build(intake)):
+                    run = dlt.run(
+                        context=context, dlt_source=source, dlt_pipeline=pipeline(), loader_file_format="parquet"
+                    )
+                    by_key |= {result.asset_key: result for result in run if isinstance(result, dg.MaterializeResult)}
+                    # After every portion: what was committed is counted, also if the next one fails.
+                    intake.log(context.run.run_id)
+            results = list(by_key.values())
+            if intake.traffic.requests:
+                context.log.info(f"{instance.instance}: {intake.traffic.requests} HTTP requests")
             rows = _row_counts(settings, instance, results)
             for result in results:
                 yield _with_counts(context, result, intake, rows)
@@ -96,6 +101,7 @@ def _with_counts(
             "received": counts.received,
             "loaded": counts.loaded,
             "quarantined": counts.quarantined,
+            **({"requests": intake.traffic.requests} if intake.traffic.requests else {}),
             **({"notes": dg.MetadataValue.md("\n".join(counts.notes))} if counts.notes else {}),
         }
     )

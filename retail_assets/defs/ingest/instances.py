@@ -1,6 +1,6 @@
 """The configured source instances, each with the way to build its dlt source."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -8,7 +8,7 @@ from pathlib import Path
 from dlt.sources import DltSource
 
 from retail_assets.settings import Instance, Settings
-from retail_assets.sources.intake import Intake
+from retail_assets.sources.intake import Intake, Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,9 @@ class SourceInstance:
     configured: Instance
     inbox: Path
 
-    def intake(self, settings: Settings) -> Intake:
-        """A door for one load."""
-        return Intake(self.system, self.instance, settings.now(), settings.operations_url)
+    def intake(self, settings: Settings, report: Callable[[Progress], None] | None = None) -> Intake:
+        """A door for one load, which tells ``report`` how far it is."""
+        return Intake(self.system, self.instance, settings.now(), settings.operations_url, report)
 
     def build(self, intake: Intake) -> DltSource:
         """A fresh dlt source: dlt sources cannot be run twice in one process.
