@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import dagster as dg
 from rich.console import Console
+from rich.markup import escape
 
 from retail_assets import keys
 from retail_assets.commands.home import environment, prepare_home
@@ -23,6 +24,7 @@ from retail_assets.definitions import build_definitions, build_ingest_definition
 from retail_assets.defs.checks.gate import gate_state
 from retail_assets.defs.export.sensors import request_export
 from retail_assets.defs.ingest.instances import source_instances
+from retail_assets.defs.ingest.progress import shown_progress
 from retail_assets.defs.transform.manifest import parsed_meanwhile
 from retail_assets.settings import Settings
 
@@ -123,7 +125,8 @@ def _execute(
     tags: dict[str, str] | None = None,
 ) -> dg.ExecuteInProcessResult:
     job = definitions.resolve_job_def(job_name)
-    with redirect_stdout(_DbtProgress(console)), _quiet_loggers():
+    shown = shown_progress(lambda line: console.print(f"    [dim]{escape(line)}[/dim]", highlight=False))
+    with redirect_stdout(_DbtProgress(console)), _quiet_loggers(), shown:
         done = job.execute_in_process(
             instance=instance,
             run_config=_QUIET,
