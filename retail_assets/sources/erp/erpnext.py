@@ -136,12 +136,12 @@ class Site:
                     astray.append(sent)  # It breaks the contract as a document without a name, and is seen there.
         return [*(encode({**document, "items": items[document["name"]]}) for document in documents), *astray]
 
-    def company_of(self, warehouse: str | None) -> str | None:
+    def company_of(self, warehouse: Any) -> Any:
         """The company of a warehouse, which a Bin does not name."""
         if self._companies is None:
             found = map(decode, self.read("Warehouse", ["name", "company"], limit_page_length=0))
             self._companies = {record["name"]: record["company"] for record in found}
-        return self._companies.get(warehouse or "")
+        return self._companies.get(warehouse) if isinstance(warehouse, str) else None
 
     def has_key_field(self) -> bool:
         """Whether Journal Entry has our key field; a user may lack the right to see how it is customised."""

@@ -33,22 +33,25 @@ _INVOICES: Final = ("out_invoice", "out_refund", "out_receipt")
 
 @dataclass
 class Books:
-    """What rows need besides their own record: companies, currencies, products, external ids."""
+    """What rows of one table need besides their own record: companies, currencies, products, external ids.
+
+    ``companies`` (id → currency) and ``products`` (id → SKU) are filled when needed, and shared by all tables.
+    """
 
     client: OdooClient
     key_module: str
-    _companies: dict[int, str] | None = None
-    _skus: dict[int, str | None] = field(default_factory=dict)
+    companies: dict[int, str]
+    products: dict[int, str | None]
     notes: list[str] = field(default_factory=list)
 
     def currency_of(self, company: Any) -> str | None:
         """The currency of a company (``[id, name]``); of our only one if none is named."""
-        if self._companies is None:
+        if not self.companies:
             records = map(decode, self.client.search_read("res.company", [], ["name", "currency_id"]))
-            self._companies = {record["id"]: _name(record["currency_id"]) for record in records}
+            self.companies.update({record["id"]: _name(record["currency_id"]) for record in records})
         if isinstance(company, list):
-            return self._companies.get(company[0])
-        currencies = set(self._companies.values())
+            return self.companies.get(company[0])
+        currencies = set(self.companies.values())
         return currencies.pop() if len(currencies) == 1 else None
 
     def name_of(self, company_id: Any) -> str | None:
@@ -59,26 +62,36 @@ class Books:
 
     def skus(self, products: Iterable[Any]) -> Mapping[int, str | None]:
         """SKU (``default_code``) by product id."""
-        unknown = sorted({product[0] for product in products if isinstance(product, list)} - self._skus.keys())
-        for chunk in _chunks(unknown):
-            records = map(decode, self.client.search_read("product.product", [["id", "in", chunk]], ["default_code"]))
-            self._skus.update({record["id"]: text(record["default_code"]) for record in records})
-        return self._skus
+        unknown = sorted({product[0] for product in products if isinstance(product, list)} - self.products.keys())
+        for record in self._looked_up("product.product", "id", unknown, "default_code", "SKUs"):
+            self.products[record["id"]] = text(record["default_code"])
+        return self.products
+
+    def order_references(self, orders: Sequence[int]) -> Mapping[int, str | None]:
+        """The customer's reference by sales order: there connectors put the store's order number."""
+        found = self._looked_up("sale.order", "id", orders, "client_order_ref", "order references")
+        return {record["id"]: text(record["client_order_ref"]) for record in found}
 
     def posting_keys(self, moves: Sequence[int]) -> Mapping[int, str]:
         """Our posting key by entry: the external id, which is unique in Odoo, while ``ref`` is not."""
-        keys: dict[int, str] = {}
-        for chunk in _chunks(moves):
-            domain = [["module", "=", self.key_module], ["model", "=", "account.move"], ["res_id", "in", chunk]]
-            try:
-                records = map(decode, self.client.search_read("ir.model.data", domain, ["name", "res_id"]))
-                keys.update({record["res_id"]: record["name"] for record in records})
-            except NotOfferedError as error:
-                note = f"our posting keys are not read: {error}"
-                if note not in self.notes:
-                    self.notes.append(note)
-                return {}
-        return keys
+        ours = (["module", "=", self.key_module], ["model", "=", "account.move"])
+        found = self._looked_up("ir.model.data", "res_id", moves, "name", "posting keys", ours)
+        return {record["res_id"]: record["name"] for record in found}
+
+    def _looked_up(
+        self, model: str, by: str, ids: Sequence[int], wanted: str, what: str, domain: Sequence[Any] = ()
+    ) -> list[Record]:
+        """Records that others lead to; a user who may not read them gets the others without them, and a note."""
+        found: list[Record] = []
+        try:
+            for chunk in _chunks(ids):
+                sent = self.client.search_read(model, [*domain, [by, "in", chunk]], [by, wanted])
+                found += map(decode, sent)
+        except NotOfferedError as error:
+            note = f"{what} are not read: {error}"
+            if note not in self.notes:
+                self.notes.append(note)
+        return found
 
 
 Shape = Callable[[Books, list[Record]], list[Record]]
@@ -201,8 +214,12 @@ def odoo_source(erp: Erp, intake: Intake) -> Sequence[DltResource]:
         intake: counts what comes in and quarantines what breaks its contract.
     """
     client = OdooClient(erp)
-    books = Books(client, erp.option("key_module"))
-    records = {name: OdooRecords(client, kind, books) for name, kind in KINDS.items()}
+    companies: dict[int, str] = {}
+    products: dict[int, str | None] = {}
+    records = {
+        name: OdooRecords(client, kind, Books(client, erp.option("key_module"), companies, products))
+        for name, kind in KINDS.items()
+    }
     memory = Memory()
 
     def resource(name: str, rows: Any) -> DltResource:
@@ -211,8 +228,7 @@ def odoo_source(erp: Erp, intake: Intake) -> Sequence[DltResource]:
     def rows_of(name: str) -> Iterator[Any]:
         intake.counts_of(name)
         yield from (whole if name == "stock_levels" else changed)(intake, name, records[name], memory)
-        if name == "journal_entries":
-            intake.counts_of(name).notes.extend(books.notes)
+        intake.counts_of(name).notes.extend(records[name].books.notes)
 
     def resource_of(name: str) -> DltResource:
         return resource(name, lambda: rows_of(name))
@@ -471,7 +487,8 @@ def _movements(books: Books, records: list[Record]) -> list[Record]:
 
 
 def _deliveries(books: Books, records: list[Record]) -> list[Record]:
-    orders = _order_references(books, records)
+    sales = sorted({record["sale_id"][0] for record in records if isinstance(record.get("sale_id"), list)})
+    orders = books.order_references(sales)
     skus = books.skus(line.get("product_id") for record in records for line in record["lines"])
     rows = []
     for record in records:
@@ -509,16 +526,6 @@ def _deliveries(books: Books, records: list[Record]) -> list[Record]:
             }
         )
     return rows
-
-
-def _order_references(books: Books, records: list[Record]) -> Mapping[int, str | None]:
-    """The customer's reference by sales order: there connectors put the store's order number."""
-    orders = sorted({record["sale_id"][0] for record in records if isinstance(record.get("sale_id"), list)})
-    found: dict[int, str | None] = {}
-    for chunk in _chunks(orders):
-        sent = map(decode, books.client.search_read("sale.order", [["id", "in", chunk]], ["client_order_ref"]))
-        found.update({record["id"]: text(record["client_order_ref"]) for record in sent})
-    return found
 
 
 _STOCK_MOVE: Final = (

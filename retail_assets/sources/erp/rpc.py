@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
 import requests
@@ -15,8 +16,13 @@ _LONGEST_WAIT_SECONDS: Final = 60.0
 _LONGEST_RETRY_AFTER_SECONDS: Final = 600.0
 
 
-def post(client: HttpClient, path: str, body: Any, *, retries: int, headers: Mapping[str, str]) -> requests.Response:
+def post(
+    client: HttpClient, path: str, body: Any, *, retries: int, headers: Mapping[str, str], is_login: bool = False
+) -> requests.Response:
     """Send a call that changes nothing, again after a lost answer, 429 or 5xx, or as ``Retry-After`` says.
+
+    Args:
+        is_login: a 429 that does not say when to come back is a block after wrong passwords: asking again prolongs it.
 
     Raises:
         HttpStatusError, HttpUnavailableError: as of the last attempt.
@@ -31,7 +37,10 @@ def post(client: HttpClient, path: str, body: Any, *, retries: int, headers: Map
         except HttpStatusError as error:
             if attempt == retries or error.status not in _RETRIED:
                 raise
-            wait = _retry_after(error) or _growing(attempt)
+            asked = _retry_after(error)
+            if is_login and error.status == HTTPStatus.TOO_MANY_REQUESTS and asked is None:
+                raise
+            wait = asked or _growing(attempt)
         time.sleep(wait)
     raise AssertionError("unreachable: the last attempt returns or raises")
 

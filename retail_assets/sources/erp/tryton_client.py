@@ -104,10 +104,12 @@ class TrytonClient:
         self._session = None
         return self._send(method, arguments, {"Authorization": self._authorization()})
 
-    def _send(self, method: str, arguments: Sequence[Any], headers: Mapping[str, str], *, again: bool = True) -> bytes:
+    def _send(
+        self, method: str, arguments: Sequence[Any], headers: Mapping[str, str], *, is_login: bool = False
+    ) -> bytes:
         path = f"{self._database}/rpc/" if self._erp.option("series") == "8.0" else f"{self._database}/"
         body = {"id": 1, "method": method, "params": arguments}
-        content = post(self._http, path, body, retries=self._erp.retries if again else 0, headers=headers).content
+        content = post(self._http, path, body, retries=self._erp.retries, headers=headers, is_login=is_login).content
         try:
             answer = _ANSWER.decode(content)
         except msgspec.MsgspecError as error:
@@ -129,7 +131,7 @@ class TrytonClient:
             )
         arguments = [login, {"password": self._erp.secret("password")}]
         try:
-            answer = msgspec.json.decode(self._send("common.db.login", arguments, {}, again=False))
+            answer = msgspec.json.decode(self._send("common.db.login", arguments, {}, is_login=True))
         except HttpStatusError as error:
             raise self._refused(error, "common.db.login") from error
         if not isinstance(answer, list) or len(answer) < 2:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from retail_assets.settings import Erp, instance_of
-from retail_assets.sources.erp import erp_source, tryton as source_module
-from retail_assets.sources.erp import examine
+from retail_assets.sources.erp import erp_source, examine
+from retail_assets.sources.erp import tryton as source_module
 from retail_assets.sources.erp.errors import CredentialsError
 from retail_assets.sources.intake import Counts
 from tests.sources.loading import Home
@@ -66,14 +66,14 @@ def test_books_and_documents_arrive(home: Home, tryton: RunningTryton) -> None:
         ("3", "3", COMPANY, "account.invoice", "2026-11-05", 1, Decimal("12.50"), None),
     ]
     assert home.query(
-        "select code, debit, credit, gl_entries.currency, currency_amount, voucher_type, voucher_id from raw_erp.gl_entries "
-        "join raw_erp.accounts on accounts.id = account_id where voucher_number = '1' order by debit"
+        "select debit, credit, gl_entries.currency, currency_amount, voucher_type, voucher_id "
+        "from raw_erp.gl_entries join raw_erp.accounts on accounts.id = account_id "
+        "where voucher_number = '1' order by 1"
     ) == [
-        ("6.3.6", Decimal(0), Decimal("88.01"), "EUR", None, "account.move", "1"),
-        (home.one("select code from raw_erp.accounts join raw_erp.gl_entries on accounts.id = account_id where debit = 2.71"),
-         Decimal("2.71"), Decimal(0), "USD", Decimal("3.18"), "account.move", "1"),
-        ("1.1.1", Decimal("85.30"), Decimal(0), "EUR", None, "account.move", "1"),
-    ]  # fmt: skip
+        (Decimal(0), Decimal("88.01"), "EUR", None, "account.move", "1"),
+        (Decimal("2.71"), Decimal(0), "USD", Decimal("3.18"), "account.move", "1"),
+        (Decimal("85.30"), Decimal(0), "EUR", None, "account.move", "1"),
+    ]
     assert home.query(
         "select number, total_amount, outstanding_amount, is_return, order_reference, docstatus, currency "
         "from raw_erp.sales_invoices order by id"
@@ -115,7 +115,7 @@ def test_stock_and_deliveries(home: Home, tryton: RunningTryton) -> None:
         ("stock.shipment.out.return,1", "MUG-1", Decimal(1)),
     ]
     assert home.query(
-        "select from_location, to_location, sum(quantity) from raw_erp.stock_movements where voucher_id is null group by all"
+        "select from_location, to_location, quantity from raw_erp.stock_movements where voucher_id is null"
     ) == [("Supplier", "Storage Zone", Decimal(42))]
 
 
