@@ -20,7 +20,6 @@ from retail_assets.sources.files import DroppedFile, new_files
 from retail_assets.sources.intake import Intake, merge_item
 from retail_assets.sources.records import Batch, from_rows
 from retail_assets.sources.schema import compute as pc
-from retail_assets.sources.warehouse import SCHEMA_CONTRACT
 
 _FILES: Final = "files"
 _RESOURCE: Final = "settlement_details"
@@ -73,7 +72,7 @@ def adyen_source(gateway: Gateway, folder: Path, intake: Intake) -> Sequence[Dlt
     def details() -> Iterator[Any]:
         yield from _details(gateway, folder, intake)
 
-    return (dlt.resource(details, name=_RESOURCE, schema_contract=SCHEMA_CONTRACT, write_disposition="merge"),)
+    return (intake.resource(_RESOURCE, details),)
 
 
 def _details(gateway: Gateway, folder: Path, intake: Intake) -> Iterator[Any]:
