@@ -153,12 +153,12 @@ def clear_statements(inbox: Path, bank_id: str) -> None:
 def _drop_reports(home: Path, ledgers: list[GatewayLedger]) -> None:
     """Drop the settlement files of the accounts whose providers deliver files; those of an earlier world go first."""
     for ledger in ledgers:
-        provider = provider_of(CHANNELS[ledger.gateway_id])
-        if hasattr(provider, "write_files"):
+        profile = CHANNELS[ledger.gateway_id]
+        if not profile.credentials:
             inbox = home / "inbox" / ledger.gateway_id
             shutil.rmtree(inbox, ignore_errors=True)
             inbox.mkdir(parents=True)
-            provider.write_files(ledger, inbox)
+            provider_of(profile).write_files(ledger, inbox)
 
 
 def _iso(moment: datetime) -> str:
@@ -274,14 +274,24 @@ class _WorldMaker:
         books = TrueBooks(ENTITIES[profile.entity_code], profile, self._rates, truth.journal)
         payout_of: dict[int, str] = {payout.serial: provider.payout_id_of(payout) for payout in ledger.payouts}
         lines: list[LedgerLine] = []
+        reported: set[int] = set()
         for movement in ledger.movements:
-            order = history.channel_orders[profile.gateway_id, movement.serial]
+            key = (profile.gateway_id, movement.serial)
+            order = history.channel_orders[key]
+            is_sale = movement.kind == "sale"
+            if not is_sale and movement.refund_of in reported:
+                # The store's own record is enough for a credit note, once the sale is in the books.
+                books.refund(history.channel_refunds[key], held=False)
+            if profile.reports_paid_out_only and movement.payout is None:
+                continue
+            reported.add(movement.serial)
             line = LedgerLine(
                 provider.line_id_of(movement), movement.at, movement.amount, movement.fee,
-                "charge" if movement.kind == "sale" else "refund", order.key, movement.payout or 0,
+                "charge" if is_sale else "refund", order.key, movement.payout or 0,
             )  # fmt: skip
             lines.append(line)
-            if movement.kind == "sale":
+            if is_sale:
+                books.sale(order, movement.at, held=False)
                 books.charge_line(line, order)
             else:
                 books.refund_line(line)

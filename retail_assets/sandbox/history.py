@@ -90,6 +90,7 @@ class StoreHistory:
         self._next_meta = 1
         #: The order behind each movement of the other accounts: (gateway id, serial) → order.
         self.channel_orders: dict[tuple[str, int], Order] = {}
+        self.channel_refunds: dict[tuple[str, int], Refund] = {}
         self.lines: list[LedgerLine] = []
         self.findings: list[Finding] = []
         self.counts = {"orders": 0, "store_refunds": 0, "paid_orders": 0}
@@ -121,15 +122,14 @@ class StoreHistory:
         """An order paid over another gateway; what its account did is booked once its lines have their final names."""
         account = self._channels[order.plan.channel]
         self.counts["paid_orders"] += 1
-        charged_at = order.plan.paid - 3
-        sale = account.sale(order, charged_at)
-        self.channel_orders[account.profile.gateway_id, sale.serial] = order
-        self._books.sale(order, charged_at, held=False)
+        gateway_id = account.profile.gateway_id
+        sale = account.sale(order, order.plan.paid - 3)
+        self.channel_orders[gateway_id, sale.serial] = order
         for refund in refunds:
             back = account.refund(order, sale, refund.amount, refund.plan.at + 4)
             refund.gateway_refund_id = provider_of(account.profile).refund_id_of(back)
-            self.channel_orders[account.profile.gateway_id, back.serial] = order
-            self._books.refund(refund, held=False)
+            self.channel_orders[gateway_id, back.serial] = order
+            self.channel_refunds[gateway_id, back.serial] = refund
         self._write(order, refunds, provider_of(account.profile).payment_id_of(sale), {})
 
     def standalone_fee(self, at: int) -> None:

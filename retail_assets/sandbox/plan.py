@@ -215,7 +215,8 @@ class Planner:
     def share_channels(self, plans: list[OrderPlan], channels: Sequence[ChannelProfile], rng: Random) -> None:
         """Let some of the ordinary paid orders be paid over other gateway accounts."""
         for plan in plans:
-            if plan.kind is Kind.PAID and plan.case is Case.NONE:
+            # Providers show a payment some hours late; the last ones stay with Stripe, which does not.
+            if plan.kind is Kind.PAID and plan.case is Case.NONE and plan.paid < self._window.last - 6 * _HOUR:
                 roll = rng.randrange(1000)
                 for channel in channels:
                     if roll < channel.share:

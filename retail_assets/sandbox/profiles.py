@@ -92,6 +92,8 @@ class ChannelProfile:
 
     ``share`` is per mille of the store's ordinary paid orders. ``pays_at_once``: a payout takes all that is there, not
     only what became available some days after the sale. ``clearing_account`` mirrors its balance in the books.
+    ``reports_paid_out_only``: what is not paid out yet is in no record that it delivers. ``credentials`` name the
+    variables that hold the keys of its API; an account without any delivers files.
     """
 
     gateway_id: str
@@ -110,6 +112,8 @@ class ChannelProfile:
     bank_name: str
     clearing_account: str
     pays_at_once: bool = False
+    reports_paid_out_only: bool = False
+    credentials: tuple[str, ...] = ()
 
     def fee(self, amount: int) -> int:
         """Fee of a sale of ``amount`` minor units, rounded half up."""
@@ -232,7 +236,43 @@ BANKS: Final = {
 
 STRIPE_CLEARING: Final = "1250"
 
-CHANNELS: Final[dict[str, ChannelProfile]] = {}
+CHANNELS: Final = {
+    "paypal_us": ChannelProfile(
+        gateway_id="paypal_us", system="paypal", store_id="cedar_us", bank_id="bank_us", entity_code="US",
+        currency="USD", reference_prefix="WC-", payment_method="ppcp-gateway", payment_title="PayPal", share=110,
+        basis_points=349, fixed_fee=49, bank_name="PAYPAL", clearing_account="1251", pays_at_once=True,
+        credentials=("PAYPAL_US_CLIENT_ID", "PAYPAL_US_CLIENT_SECRET"),
+        calendar=PayoutCalendar("US", "America/Los_Angeles", frozenset(range(5)), time(3, 30), 0, 2),
+    ),
+    "woopay_us": ChannelProfile(
+        gateway_id="woopay_us", system="woopayments", store_id="cedar_us", bank_id="bank_us", entity_code="US",
+        currency="USD", reference_prefix="", payment_method="woocommerce_payments", payment_title="Card", share=60,
+        basis_points=290, fixed_fee=30, bank_name="WOOPAYMENTS", clearing_account="1252",
+        credentials=("WOOPAY_US_CONSUMER_KEY", "WOOPAY_US_CONSUMER_SECRET"),
+        calendar=PayoutCalendar("US", "America/New_York", frozenset(range(5)), time(8, 5), 2, 2),
+    ),
+    "adyen_de": ChannelProfile(
+        gateway_id="adyen_de", system="adyen", store_id="linden_de", bank_id="bank_de", entity_code="DE",
+        currency="EUR", reference_prefix="LH", payment_method="adyen_card", payment_title="Kreditkarte", share=140,
+        basis_points=120, fixed_fee=11, bank_name="ADYEN", clearing_account="1251",
+        reports_paid_out_only=True,
+        calendar=PayoutCalendar("DE", "Europe/Amsterdam", frozenset({2}), time(2, 15), 2, 1),
+    ),
+    "klarna_de": ChannelProfile(
+        gateway_id="klarna_de", system="klarna", store_id="linden_de", bank_id="bank_de", entity_code="DE",
+        currency="EUR", reference_prefix="", payment_method="klarna_payments", payment_title="Rechnung", share=60,
+        basis_points=299, fixed_fee=35, bank_name="KLARNA", clearing_account="1252",
+        credentials=("KLARNA_DE_PASSWORD",), reports_paid_out_only=True,
+        calendar=PayoutCalendar("DE", "Europe/Stockholm", frozenset({1}), time(6, 0), 3, 1),
+    ),
+    "mollie_de": ChannelProfile(
+        gateway_id="mollie_de", system="mollie", store_id="linden_de", bank_id="bank_de", entity_code="DE",
+        currency="EUR", reference_prefix="", payment_method="mollie_wc_gateway_ideal", payment_title="iDEAL", share=60,
+        basis_points=0, fixed_fee=29, bank_name="MOLLIE", clearing_account="1253",
+        credentials=("MOLLIE_DE_API_KEY",),
+        calendar=PayoutCalendar("DE", "Europe/Amsterdam", frozenset({3}), time(1, 0), 1, 1),
+    ),
+}  # fmt: skip
 
 
 def channels_of(store_id: str) -> tuple[ChannelProfile, ...]:

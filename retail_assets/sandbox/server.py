@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,18 +17,22 @@ from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
-from retail_assets.sandbox import stripe, woocommerce
+from retail_assets.sandbox import klarna, mollie, paypal, stripe, woocommerce, woopayments
 from retail_assets.sandbox.faults import Faults
 from retail_assets.sandbox.generator import SEED_FILE, World, read_world
+from retail_assets.sandbox.ledgers import GatewayLedger
 from retail_assets.sandbox.profiles import (
+    CHANNELS,
     ERP_CREDENTIALS,
     GATEWAYS,
     STORES,
+    ChannelProfile,
     gateway_credential,
     store_credentials,
 )
 
 ERP_MOUNT: Final = "erp_main"
+KLARNA_USER: Final = "K000001_sandbox"
 _START_SECONDS: Final = 20
 _STOP_SECONDS: Final = 10
 
@@ -77,7 +81,7 @@ class SimulatedRetailer(Starlette):
         for name, system in self._systems.items():
             if name == ERP_MOUNT:
                 system.state.site.close()
-            else:
+            elif name not in CHANNELS:
                 system.state.connection.close()
 
 
@@ -108,8 +112,24 @@ def create_app(home: Path, credentials: Mapping[str, str]) -> SimulatedRetailer:
     for gateway_id, gateway in GATEWAYS.items():
         key = _credential(credentials, gateway_credential(gateway_id))
         systems[gateway_id] = stripe.create_app(folder / f"{gateway_id}.sqlite", gateway, key, now)
+    for gateway_id, channel in CHANNELS.items():
+        if channel.credentials:
+            keys = [_credential(credentials, name) for name in channel.credentials]
+            ledger = msgspec.json.decode((folder / f"{gateway_id}.ledger.json").read_bytes(), type=GatewayLedger)
+            systems[gateway_id] = _channel(channel, ledger, keys, as_of)
     systems[ERP_MOUNT] = _erp(folder, credentials, as_of)
     return SimulatedRetailer(world, systems)
+
+
+def _channel(channel: ChannelProfile, ledger: GatewayLedger, keys: Sequence[str], as_of: datetime) -> Starlette:
+    """The API of another gateway account."""
+    if channel.system == "paypal":
+        return paypal.create_app(ledger, keys[0], keys[1], as_of)
+    if channel.system == "woopayments":
+        return woopayments.create_app(ledger, keys[0], keys[1], int(as_of.timestamp()))
+    if channel.system == "klarna":
+        return klarna.create_app(ledger, KLARNA_USER, keys[0], as_of)
+    return mollie.create_app(ledger, keys[0], as_of)
 
 
 def _erp(folder: Path, credentials: Mapping[str, str], as_of: datetime) -> Starlette:
