@@ -51,10 +51,7 @@ class Page:
 
     number: int
     size: int
-
-    @property
-    def offset(self) -> int:
-        return (self.number - 1) * self.size
+    offset: int
 
 
 def whole_number(query: Mapping[str, str], name: str, default: int, lowest: int, highest: int | None = None) -> int:
@@ -78,8 +75,9 @@ def whole_number(query: Mapping[str, str], name: str, default: int, lowest: int,
 
 
 def page_of(query: Mapping[str, str]) -> Page:
-    """Page and page size: 10 by default, 100 at most."""
-    return Page(whole_number(query, "page", 1, 1), whole_number(query, "per_page", 10, 1, _MAX_PER_PAGE))
+    """Page and page size: 10 by default, 100 at most. An ``offset`` beats the page's number."""
+    number, size = whole_number(query, "page", 1, 1), whole_number(query, "per_page", 10, 1, _MAX_PER_PAGE)
+    return Page(number, size, whole_number(query, "offset", (number - 1) * size, 0))
 
 
 def choice(query: Mapping[str, str], name: str, default: str, allowed: Sequence[str]) -> str:

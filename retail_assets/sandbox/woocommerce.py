@@ -19,6 +19,7 @@ from retail_assets.sandbox.profiles import StoreProfile
 from retail_assets.sandbox.storage import encode, open_state
 from retail_assets.sandbox.storebodies import WOOCOMMERCE_VERSION
 from retail_assets.sandbox.woo_auth import KeyCheck, query_pairs
+from retail_assets.sandbox.woo_changes import Storage
 from retail_assets.sandbox.woo_query import (
     STATUSES,
     BadParameterError,
@@ -53,9 +54,20 @@ class WooCommerceStore:
         store: which store.
         state: its state file.
         key: the check of its API key.
+        storage: where it keeps its orders.
+        before: called before each answer; a test changes the store there.
     """
 
-    def __init__(self, store: StoreProfile, state: sqlite3.Connection, key: KeyCheck) -> None:
+    def __init__(
+        self,
+        store: StoreProfile,
+        state: sqlite3.Connection,
+        key: KeyCheck,
+        storage: Storage = "hpos",
+        before: Callable[[Request], None] | None = None,
+    ) -> None:
+        self._storage = storage
+        self._before = before
         self._store = store
         self._state = state
         self._key = key
@@ -69,6 +81,8 @@ class WooCommerceStore:
             if refusal is not None:
                 body = {"code": refusal.code, "message": refusal.message, "data": {"status": 401}}
                 return JSONResponse(body, status_code=401)
+            if self._before is not None:
+                self._before(request)
             try:
                 return answer(request)
             except BadParameterError as error:
@@ -95,9 +109,13 @@ class WooCommerceStore:
         return self._list(request, pairs, "orders", conditions, values)
 
     def refunds(self, request: Request) -> Response:
-        """``GET /refunds``: refunds of all orders, trashed ones included."""
+        """``GET /refunds``: refunds of all orders, trashed ones included.
+
+        Not so those that the old storage put into the trash with their order: their ``parent_id`` is negative.
+        """
         pairs = query_pairs(request)
         conditions, values = self._date_conditions(dict(pairs))
+        conditions.append("parent_id > 0")
         return self._list(request, pairs, "refunds", conditions, values)
 
     def refunds_of_order(self, request: Request) -> Response:
@@ -110,6 +128,18 @@ class WooCommerceStore:
         return self._list(
             request, pairs, "refunds", [*conditions, "parent_id = ?"], [*values, order_id], drop="parent_id"
         )
+
+    def fulfillments_of_order(self, request: Request) -> Response:
+        """``GET /orders/<id>/fulfillments``: no such route in a shop that has not switched them on."""
+        if not self._state.execute("select 1 from documents where resource = 'fulfillments' limit 1").fetchone():
+            return _not_found("rest_no_route", "No route was found matching the URL and request method.")
+        order_id = request.path_params["order_id"]
+        if not self._state.execute("select 1 from orders where id = ?", (order_id,)).fetchone():
+            return _not_found("woocommerce_rest_order_invalid_id", "Invalid order ID.")
+        rows = self._state.execute(
+            "select body from documents where resource = 'fulfillments' and parent_id = ? order by id", (order_id,)
+        )
+        return self._json(f"[{','.join(row['body'] for row in rows)}]", {})
 
     def products(self, request: Request) -> Response:
         """``GET /products``."""
@@ -164,10 +194,8 @@ class WooCommerceStore:
             f"select body from {table} where {where} order by {order} limit ? offset ?",  # noqa: S608
             [*values, page.size, page.offset],
         ).fetchall()
-        bodies = [row["body"] for row in rows]
         fields = fields_of(pairs)
-        if drop or fields:
-            bodies = [_cut(body, fields, drop) for body in bodies]
+        bodies = [_shown(row["body"], fields, drop) for row in rows]
         content = self._with_site(request, f"[{','.join(bodies)}]")
         # Beyond the last page both totals are 0, whatever the real totals are.
         pages = -(-total // page.size) if rows else 0
@@ -210,7 +238,7 @@ class WooCommerceStore:
         if row is None:
             return _not_found(missing, "Invalid ID.")
         fields = fields_of(query_pairs(request))
-        body = _cut(row["body"], fields, "") if fields else row["body"]
+        body = _shown(row["body"], fields, "")
         return self._json(self._with_site(request, body), {})
 
     # -- the shop itself -----------------------------------------------------------------------------------------------
@@ -235,27 +263,28 @@ class WooCommerceStore:
         """``GET /system_status``: what a loader wants to know of a shop's set-up."""
         store = self._store
         site = f"{_server(request)}/{store.store_id}"
-        return JSONResponse(
-            {
-                "environment": {
-                    "home_url": site, "site_url": site, "version": WOOCOMMERCE_VERSION, "wp_version": "6.8.3",
-                    "wp_multisite": False, "php_version": "8.2.36", "default_timezone": "UTC", "language": "en_US",
-                    "secure_connection": request.url.scheme == "https", "hide_errors": True,
-                },
-                "database": {"wc_database_version": WOOCOMMERCE_VERSION, "database_prefix": "wp_"},
-                "active_plugins": [
-                    {"plugin": "woocommerce-gateway-stripe/woocommerce-gateway-stripe.php",
-                     "name": "WooCommerce Stripe Gateway", "version": "10.6.1" if store.notes_refund_id else "9.1.0"},
-                ],
-                "settings": {
-                    "api_enabled": True, "force_ssl": False, "currency": store.currency,
-                    "currency_symbol": store.currency_symbol, "currency_position": "left", "thousand_separator": ",",
-                    "decimal_separator": ".", "number_of_decimals": 2, "HPOS_enabled": True, "HPOS_sync_enabled": False,
-                },
-                "security": {"secure_connection": request.url.scheme == "https", "hide_errors": True},
-                "pages": [],
-            }
-        )  # fmt: skip
+        body = {
+            "environment": {
+                "home_url": site, "site_url": site, "version": WOOCOMMERCE_VERSION, "wp_version": "6.8.3",
+                "wp_multisite": False, "php_version": "8.2.36", "default_timezone": "UTC", "language": "en_US",
+                "secure_connection": request.url.scheme == "https", "hide_errors": True,
+            },
+            "database": {"wc_database_version": WOOCOMMERCE_VERSION, "database_prefix": "wp_"},
+            "active_plugins": [
+                {"plugin": "woocommerce-gateway-stripe/woocommerce-gateway-stripe.php",
+                 "name": "WooCommerce Stripe Gateway", "version": "10.6.1" if store.notes_refund_id else "9.1.0"},
+            ],
+            "settings": {
+                "api_enabled": True, "force_ssl": False, "currency": store.currency,
+                "currency_symbol": store.currency_symbol, "currency_position": "left", "thousand_separator": ",",
+                "decimal_separator": ".", "number_of_decimals": 2, "HPOS_enabled": self._storage == "hpos",
+                "HPOS_sync_enabled": False,
+            },
+            "security": {"secure_connection": request.url.scheme == "https", "hide_errors": True},
+            "pages": [],
+        }  # fmt: skip
+        fields = fields_of(query_pairs(request))
+        return JSONResponse(only(body, fields) if fields else body)
 
     def _with_site(self, request: Request, content: str) -> str:
         return content.replace(SITE, _server(request))
@@ -286,9 +315,11 @@ def _order_clause(by: str, direction: str, page: int, included: Sequence[int]) -
     return f"id {direction}"
 
 
-def _cut(body: str, fields: Sequence[Sequence[str]], drop: str) -> str:
-    record = _DECODER.decode(body)
-    record.pop(drop, None)
+def _shown(body: str, fields: Sequence[Sequence[str]], drop: str) -> str:
+    """A body as served; what ``woo_changes`` notes for itself (``_was``) is left out."""
+    if not (drop or fields or '"_was"' in body or '"_refunds"' in body):
+        return body
+    record = {name: value for name, value in _DECODER.decode(body).items() if name not in (drop, "_was", "_refunds")}
     return encode(only(record, fields) if fields else record)
 
 
@@ -300,7 +331,15 @@ async def _no_route(request: Request, error: Exception) -> Response:
     return _not_found("rest_no_route", "No route was found matching the URL and request method.")
 
 
-def create_app(state_path: Path, store: StoreProfile, consumer_key: str, consumer_secret: str) -> Starlette:
+def create_app(
+    state_path: Path,
+    store: StoreProfile,
+    consumer_key: str,
+    consumer_secret: str,
+    *,
+    storage: Storage = "hpos",
+    before: Callable[[Request], None] | None = None,
+) -> Starlette:
     """The store's REST API, to be mounted at the store's address.
 
     Args:
@@ -308,14 +347,17 @@ def create_app(state_path: Path, store: StoreProfile, consumer_key: str, consume
         store: which store it is.
         consumer_key: its API key.
         consumer_secret: the key's secret.
+        storage: where the shop keeps its orders; see ``woo_changes``.
+        before: called before each answer, for changes that happen while a client pages.
     """
     connection = open_state(state_path)
-    shop = WooCommerceStore(store, connection, KeyCheck(consumer_key, consumer_secret))
+    shop = WooCommerceStore(store, connection, KeyCheck(consumer_key, consumer_secret), storage, before)
     routes = {
         "/orders": shop.orders,
         "/orders/statuses": shop.statuses,
         "/orders/{order_id:int}": shop.order,
         "/orders/{order_id:int}/refunds": shop.refunds_of_order,
+        "/orders/{order_id:int}/fulfillments": shop.fulfillments_of_order,
         "/refunds": shop.refunds,
         "/products": shop.products,
         "/products/{product_id:int}": shop.product,
