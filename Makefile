@@ -29,7 +29,7 @@ lint: $(VENV)/.installed-dev ## Run all linters and the type checker
 	$(BIN)/sqlfluff lint --config dbt_project/.sqlfluff dbt_project/models dbt_project/tests
 
 bench: $(VENV)/.installed-dev ## Measure speed against named baselines (ONLY=<name> for one)
-	@$(BIN)/python benchmarks/run.py $(if $(ONLY),--only $(ONLY))
+	@$(BIN)/python -m benchmarks.run $(if $(ONLY),--only $(ONLY))
 
 install: $(VENV)/.installed ## Only set up the virtual environment
 

@@ -1,0 +1,1 @@
+"""``make bench``: one module for each bench, and a runner."""
