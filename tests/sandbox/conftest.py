@@ -10,7 +10,14 @@ import msgspec
 import pytest
 
 from retail_assets.sandbox.generator import generate
-from retail_assets.sandbox.profiles import ERP_CREDENTIALS, GATEWAYS, STORES, gateway_credential, store_credentials
+from retail_assets.sandbox.profiles import (
+    CHANNELS,
+    ERP_CREDENTIALS,
+    GATEWAYS,
+    STORES,
+    gateway_credential,
+    store_credentials,
+)
 from retail_assets.sandbox.server import RunningServer, running_server
 
 CREDENTIALS = {
@@ -18,6 +25,7 @@ CREDENTIALS = {
     **{name: f"cs_{store_id}" for store_id in STORES for name in store_credentials(store_id)[1:]},
     **{gateway_credential(gateway_id): f"sk_test_{gateway_id}" for gateway_id in GATEWAYS},
     **dict.fromkeys(ERP_CREDENTIALS, "erp"),
+    **{name: f"channel_{name.lower()}" for channel in CHANNELS.values() for name in channel.credentials},
 }
 
 

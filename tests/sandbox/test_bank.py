@@ -10,7 +10,7 @@ from lxml import etree  # pyright: ignore[reportAttributeAccessIssue] (no stubs)
 
 from retail_assets.sandbox.bank import NAMESPACE
 from retail_assets.sandbox.calendars import is_business_day
-from retail_assets.sandbox.profiles import BANKS, GATEWAYS
+from retail_assets.sandbox.profiles import BANKS, CHANNELS, GATEWAYS
 from tests.sandbox.conftest import State
 
 every_bank = pytest.mark.parametrize("bank_id", list(BANKS))
@@ -90,7 +90,8 @@ def test_payouts_are_on_the_bank_on_a_business_day(world: State) -> None:
             assert payout["arrival_date"] >= "2026-11-04"
             continue
         entry = lines[line["bank_id"], line["statement_id"], line["entry_number"]]
-        assert line["bank_id"] == GATEWAYS[payout["settlement_key"].partition(":")[0]].bank_id
+        gateway_id = payout["settlement_key"].partition(":")[0]
+        assert line["bank_id"] == (GATEWAYS | CHANNELS)[gateway_id].bank_id
         assert signed(entry) == Decimal(payout["amount"])
         late = date.fromisoformat(line["value_date"]) - date.fromisoformat(payout["arrival_date"])
         assert 0 <= late.days <= 1

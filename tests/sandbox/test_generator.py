@@ -154,7 +154,7 @@ def test_month_ends_and_the_end_of_summer_time_lie_inside(world: State) -> None:
         assert len(offsets) == (1 if store.store_id == "aoi_jp" else 2)
     across = [payout for payout in world.truth["payouts"] if payout["bank_line"]]
     across = [payout for payout in across if payout["created_on"][:7] < payout["bank_line"]["value_date"][:7]]
-    assert {payout["settlement_key"].partition(":")[0] for payout in across} == set(GATEWAYS)
+    assert {payout["settlement_key"].partition(":")[0] for payout in across} >= set(GATEWAYS)
     assert {payout["created_on"][:7] for payout in across} >= {"2026-10"}
 
 
