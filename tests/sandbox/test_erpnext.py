@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import requests
 
+from retail_assets.sandbox.erp_seed import ShippedLine, add_deliveries
 from retail_assets.sandbox.erpnext import create_app
 from tests.erp.books import KEY, SECRET, SEED, US
 from tests.support.server import running
@@ -421,3 +422,47 @@ def test_fast_enough_for_a_load_test(site: Site, record_property: Callable[[str,
     rate = 200 / (time.perf_counter() - started)
     record_property("entries_per_second", int(rate))
     assert rate > 50
+
+
+def test_stock_follows_deliveries(tmp_path: Path) -> None:
+    """A delivery takes from its Bin, a return gives back, and a cancelled one leaves marked movements on both sides."""
+    lines = [
+        ShippedLine(US, "1001", "MUG-1", 3, datetime(2026, 11, 3, 9, 30)),  # noqa: DTZ001 - the ERP's own time
+        ShippedLine(US, "1001", "MUG-1", 1, datetime(2026, 11, 4, 9, 30), is_return=True),  # noqa: DTZ001
+    ]
+    seed = add_deliveries(SEED, lines, in_stock=10, reserved={"MUG-1": 4})
+    app = create_app(tmp_path / "erp.sqlite", seed, KEY, SECRET, forbidden={"GL Entry"})
+    with running(app) as url:
+        site = Site(url)
+        bins = ["item_code", "warehouse", "actual_qty", "reserved_qty", "projected_qty"]
+        assert site.get("resource/Bin", fields=bins) == [
+            {
+                "item_code": "MUG-1",
+                "warehouse": "Stores - CP",
+                "actual_qty": 10,
+                "reserved_qty": 4,
+                "projected_qty": 6,
+            }
+        ]
+        delivered, returned = site.get(
+            "resource/Delivery Note", fields=["name", "is_return", "return_against", "po_no"], order_by="name asc"
+        )
+        assert (returned["return_against"], returned["po_no"]) == (delivered["name"], "1001")
+        (item,) = site.get(f"resource/Delivery Note/{returned['name']}")["items"]
+        assert (item["item_code"], item["qty"]) == ("MUG-1", -1)
+        # Rows of a document are listed only for those who name it; what a role does not allow is refused.
+        assert site.call("GET", "resource/Delivery Note Item", fields=["name"])[0] == 403
+        assert len(site.get("resource/Delivery Note Item", fields=["name"], parent="Delivery Note")) == 2
+        status, refusal = site.call("GET", "resource/GL Entry", fields=["name"])
+        assert (status, refusal["exc_type"]) == (403, "PermissionError")
+        site.call("PUT", f"resource/Delivery Note/{delivered['name']}", {"docstatus": 2})
+        moves = site.get(
+            "resource/Stock Ledger Entry",
+            fields=["actual_qty", "is_cancelled"],
+            filters=[["voucher_no", "=", delivered["name"]]],
+            order_by="name asc",
+        )
+        assert [(move["actual_qty"], move["is_cancelled"]) for move in moves] == [(-3, 1), (3, 1)]
+        assert site.get("resource/Bin", fields=["actual_qty"]) == [{"actual_qty": 13}]
+        site.close()
+    app.state.site.close()

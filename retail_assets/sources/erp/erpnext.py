@@ -15,7 +15,7 @@ from retail_assets.http import HttpClient, HttpStatusError
 from retail_assets.settings import Erp
 from retail_assets.sources.erp.errors import CredentialsError, NotOfferedError, UnexpectedAnswerError
 from retail_assets.sources.erp.rows import Record, decode, difference, encode, number, take, text
-from retail_assets.sources.erp.walk import Memory, Row, compared, deletion_rows, not_offered, overlapped, whole
+from retail_assets.sources.erp.walk import Memory, Row, deletion_rows, not_offered, overlapped, whole
 from retail_assets.sources.intake import Intake
 from retail_assets.sources.warehouse import SCHEMA_CONTRACT
 
@@ -24,6 +24,8 @@ _PAGE_SIZE: Final = 1000
 _CHUNK: Final = 80
 _CURSOR: Final = "modified"
 _DELETED: Final = "Deleted Document"
+#: Read whole at each load: the stamps of Bins are not to be relied on, and renamed accounts leave no trace.
+_WHOLE: Final = frozenset({"accounts", "stock_levels"})
 
 Page = Iterator[list[bytes]]
 Shape = Callable[["Site", Record], Record]
@@ -113,10 +115,6 @@ class Site:
             moved = heads[-1].modified != cursor
             cursor, start = heads[-1].modified, 0 if moved else start + len(page)
 
-    def names(self, doctype: str) -> set[str]:
-        """The names of all documents."""
-        return {decode(record)["name"] for record in self.read(doctype, ["name"], limit_page_length=0)}
-
     def with_lines(self, kind: Kind, records: Sequence[bytes]) -> list[bytes]:
         """Put each document's child rows into it as ``items``, as the document itself has them."""
         doctype, fields = kind.lines or ("", ())
@@ -179,8 +177,8 @@ def _failure(doctype: str, error: HttpStatusError) -> Exception:
 
 
 @dataclass
-class Bins:
-    """Stock levels, for ``whole``."""
+class Everything:
+    """All documents of a kind, for ``whole``."""
 
     site: Site
     kind: Kind
@@ -219,17 +217,17 @@ def erpnext_source(erp: Erp, intake: Intake) -> Sequence[DltResource]:
 
     def rows_of(name: str) -> Iterator[Any]:
         intake.counts_of(name)
-        if name == "stock_levels":
-            yield from whole(intake, name, Bins(site, KINDS[name]), memory)
-            return
-        yield from _changed(site, intake, name, memory)
+        if name in _WHOLE:
+            yield from whole(intake, name, Everything(site, KINDS[name]), memory)
+        else:
+            yield from _changed(site, intake, name)
 
     def resource_of(name: str) -> DltResource:
         return resource(name, lambda: rows_of(name))
 
     return (
         *map(resource_of, KINDS),
-        resource("deletions", lambda: _deletions(site, intake, memory, erp.option("compare_hours"))),
+        resource("deletions", lambda: _deletions(site, intake)),
     )
 
 
@@ -261,19 +259,16 @@ def _site(erp: Erp) -> Site:
     return Site(client, erp.option("key_field"))
 
 
-def _changed(site: Site, intake: Intake, name: str, memory: Memory) -> Iterator[Any]:
+def _changed(site: Site, intake: Intake, name: str) -> Iterator[Any]:
     """Documents changed since the last load."""
     state = dlt.current.resource_state()
     kind = KINDS[name]
-    # Accounts are renamed, which ERPNext notes nowhere: their names are remembered and compared.
-    known = memory.known(name) if name == "accounts" else set()
     counts = intake.counts_of(name)
     try:
         fields = [*kind.fields, *([site.key_field] if name == "journal_entries" and site.has_key_field() else [])]
         for page in _since(site, kind.doctype, fields, state.get(_CURSOR), counts.notes):
             sent = site.with_lines(kind, page) if kind.lines else page
             rows = [_row(site, kind, record) for record in sent]
-            known.update(row["id"] for row, _ in rows if isinstance(row["id"], str))
             yield from take(intake, name, rows, f"{kind.doctype} from {head_of(kind.doctype, page[0]).name}")
             state[_CURSOR] = head_of(kind.doctype, page[-1]).modified
     except NotOfferedError as error:
@@ -281,8 +276,6 @@ def _changed(site: Site, intake: Intake, name: str, memory: Memory) -> Iterator[
         return
     if name == "journal_entries":
         counts.notes.extend(site.notes)
-    if known:
-        memory.save(name)
 
 
 def _since(site: Site, doctype: str, fields: Sequence[str], cursor: str | None, notes: list[str]) -> Page:
@@ -303,8 +296,8 @@ def _start(cursor: str) -> str:
     return start.isoformat(" ", "microseconds")
 
 
-def _deletions(site: Site, intake: Intake, memory: Memory, hours: int) -> Iterator[Any]:
-    """ERPNext's own list of deletions, and accounts that are no longer called what they were."""
+def _deletions(site: Site, intake: Intake) -> Iterator[Any]:
+    """ERPNext's own list of deletions."""
     state = dlt.current.resource_state()
     intake.counts_of("deletions")
     tables = {kind.doctype: name for name, kind in KINDS.items()}
@@ -327,8 +320,6 @@ def _deletions(site: Site, intake: Intake, memory: Memory, hours: int) -> Iterat
             state[_CURSOR] = head_of(_DELETED, page[-1]).modified
     except NotOfferedError as error:
         not_offered(intake, "deletions", error)
-    present = {"accounts": lambda: site.names("Account")}
-    yield from compared(intake, present, memory, hours)
 
 
 def _row(site: Site, kind: Kind, payload: bytes) -> Row:

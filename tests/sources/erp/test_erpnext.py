@@ -1,7 +1,10 @@
 """An ERPNext site through dlt into the warehouse."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,9 +12,12 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from retail_assets.sources.erp import erp_source
+from retail_assets.sandbox.erp_seed import ShippedLine, add_deliveries
+from retail_assets.sandbox.erpnext import create_app
+from retail_assets.sources.erp import erp_source, examine
 from retail_assets.sources.erp import erpnext as source_module
 from retail_assets.sources.intake import Counts
+from tests.erp.books import KEY, SECRET, SEED, US
 from tests.sources.erp.site import FakeSite, settings_for
 from tests.sources.loading import Home
 from tests.support.server import running
@@ -32,7 +38,12 @@ def url(site: FakeSite) -> Iterator[str]:
 
 def load(home: Home, url: str, *resources: str, **changes: Any) -> Mapping[str, Counts]:
     erp = settings_for(url, **changes)
-    return home.load("erp", "erp_main", lambda intake: erp_source(erp, intake).with_resources(*resources))
+
+    def source(intake: Any) -> Any:
+        found = erp_source(erp, intake)
+        return found.with_resources(*resources) if resources else found
+
+    return home.load("erp", "erp_main", source)
 
 
 def names(home: Home) -> list[str]:
@@ -150,3 +161,123 @@ def test_what_is_no_erpnext_is_an_error(home: Home) -> None:
         pytest.raises(Exception, match="Account did not answer with an ERPNext list"),
     ):
         load(home, address, "accounts")
+
+
+def shipped(order: str, sku: str, pieces: int, day: int, **more: Any) -> ShippedLine:
+    return ShippedLine(US, order, sku, pieces, datetime(2026, 11, day, 9, 30), **more)  # noqa: DTZ001 - the ERP's own
+
+
+@contextmanager
+def stocked(folder: Path, **options: Any) -> Iterator[tuple[str, Any]]:
+    """The simulated site with stock and deliveries; its address, and the site to change things in."""
+    lines = [
+        shipped("1001", "MUG-1", 2, 3, tracking_number="1Z"),
+        shipped("1001", "POT-1", 1, 3, tracking_number="1Z"),
+        shipped("1001", "MUG-1", 1, 5, is_return=True),
+    ]
+    seed = add_deliveries(SEED, lines, in_stock=10, reserved={"MUG-1": 4})
+    app = create_app(folder / "erp.sqlite", seed, KEY, SECRET, **options)
+    with running(app) as url:
+        yield url, app.state.site
+    app.state.site.close()
+
+
+ACCESS = {"api_key": KEY, "api_secret": SECRET}
+
+
+def test_stock_and_deliveries(home: Home, tmp_path: Path) -> None:
+    """The lines of a delivery are a list of their own, returns are negative, and a Bin names no company."""
+    with stocked(tmp_path) as (address, _):
+        load(home, address, "stock_levels", "stock_movements", "deliveries", **ACCESS)
+    levels = "select company, location, sku, on_hand, reserved from raw_erp.stock_levels order by sku"
+    assert home.query(levels) == [
+        (US, "Stores - CP", "MUG-1", Decimal(10), Decimal(4)),
+        (US, "Stores - CP", "POT-1", Decimal(10), Decimal(0)),
+    ]
+    notes = home.query(
+        "select id, is_return, return_against, order_reference, shipped_on, tracking_number, docstatus "
+        "from raw_erp.deliveries order by id"
+    )
+    first, second = (row[0] for row in notes)
+    assert [row[1:] for row in notes] == [
+        (False, None, "1001", "2026-11-03 09:30:00", "1Z", 1),
+        (True, first, "1001", "2026-11-05 09:30:00", None, 1),
+    ]
+    assert home.query("select delivery_id, sku, quantity from raw_erp.delivery_lines order by 1, 2") == [
+        (first, "MUG-1", Decimal(2)),
+        (first, "POT-1", Decimal(1)),
+        (second, "MUG-1", Decimal(1)),
+    ]
+    assert home.query(
+        "select from_location, to_location, sum(quantity) from raw_erp.stock_movements group by 1, 2 order by 1, 2"
+    ) == [("Stores - CP", None, Decimal(3)), (None, "Stores - CP", Decimal(23))]
+    assert '"items":[{"name":"dni' in home.one("select _payload from raw_erp.deliveries where not is_return")
+
+
+def test_a_cancelled_delivery_is_seen(home: Home, tmp_path: Path) -> None:
+    """Goods that never left counted as shipped."""
+    with stocked(tmp_path) as (address, site):
+        load(home, address, "stock_levels", "stock_movements", "deliveries", **ACCESS)
+        note = home.one("select id from raw_erp.deliveries where not is_return")
+        with site.transaction():
+            site.update("Delivery Note", note, {"docstatus": 2})
+        load(home, address, "stock_levels", "stock_movements", "deliveries", **ACCESS)
+    assert home.query("select docstatus, status, shipped_on from raw_erp.deliveries where not is_return") == [
+        (2, "Cancelled", None)
+    ]
+    assert home.query("select sku, on_hand from raw_erp.stock_levels order by sku") == [
+        ("MUG-1", Decimal(12)), ("POT-1", Decimal(11)),
+    ]  # fmt: skip
+    assert home.one("select count(*) from raw_erp.stock_movements where docstatus = 2") == 4
+
+
+def test_deletions_are_read_from_the_erps_own_list(home: Home, tmp_path: Path) -> None:
+    """A deleted draft stayed in the warehouse; an account that is renamed leaves no trace but its absence."""
+    with stocked(tmp_path) as (address, site):
+        with site.transaction():
+            draft = site.insert("Delivery Note", {"company": US, "customer": "Ada"})["name"]
+        load(home, address, **ACCESS)
+        account = home.one("select min(id) from raw_erp.accounts")
+        with site.transaction():
+            site.delete("Delivery Note", draft)
+            site._connection.execute('update "Account" set name = ? where name = ?', ("Renamed - CP", account))
+        load(home, address, **ACCESS)
+        before = home.content("erp")
+        load(home, address, **ACCESS)
+        assert home.content("erp") == before
+    assert home.query("select table_name, id, is_deleted, found_by from raw_erp.deletions order by 1") == [
+        ("accounts", account, True, "comparison"),
+        ("deliveries", draft, True, "deleted_document"),
+    ]
+
+
+def test_what_a_user_may_not_read_stops_nothing_else(home: Home, tmp_path: Path) -> None:
+    """One missing role took the whole ERP with it: Custom Field needs a right that few users have."""
+    with stocked(tmp_path, forbidden={"Custom Field", "Bin", "Deleted Document"}) as (address, _):
+        counts = load(home, address, **ACCESS)
+        found = examine(settings_for(address, **ACCESS), tmp_path)
+    assert counts["accounts"].loaded > 0
+    assert counts["deliveries"].loaded == 2
+    notes = {name: " ".join(count.notes) for name, count in counts.items() if count.notes}
+    assert "stock_levels of erp_main are not loaded: our user may not read Bin" in notes["stock_levels"]
+    assert "our posting keys are not read" in notes["journal_entries"]
+    assert set(notes) == {"stock_levels", "journal_entries", "deletions"}
+    assert "not to be read: stock_levels (our user may not read Bin" in found
+
+
+def test_refused_keys_say_so(home: Home, tmp_path: Path) -> None:
+    """A wrong key came up as an HTTP status, or as an ERP without accounts."""
+    with stocked(tmp_path) as (address, _), pytest.raises(Exception, match="ERPNext refused api_key and api_secret"):
+        examine(settings_for(address, api_key=KEY, api_secret="wrong-canary"), tmp_path)
+
+
+def test_a_site_that_was_restored_is_read_whole(home: Home, site: FakeSite, url: str) -> None:
+    """After a restore nothing is as new as the cursor: what was posted since then was never read."""
+    site.entry(1, "2026-11-05 10:00:00.000000")
+    site.entry(2, "2026-11-05 12:00:00.000000")
+    load(home, url, "journal_entries")
+    site.documents["Journal Entry"] = site.documents["Journal Entry"][:1]
+    site.entry(3, "2026-11-05 10:30:00.000000")
+    counts = load(home, url, "journal_entries")
+    assert "JE-003" in names(home)
+    assert "as after a restore" in counts["journal_entries"].notes[0]
