@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -20,8 +19,10 @@ from retail_assets.sources.files import DroppedFile, new_files
 from retail_assets.sources.intake import Intake, merge_item
 from retail_assets.sources.records import Batch, from_rows
 from retail_assets.sources.schema import compute as pc
+from retail_assets.sources.schema import dlt_columns
 
 _FILES: Final = "files"
+_VERSIONS: Final = "versions"
 _RESOURCE: Final = "settlement_details"
 _PAYOUT: Final = "MerchantPayout"
 _SHOWN_ROWS: Final = 3
@@ -65,8 +66,9 @@ class _Reading:
 def adyen_source(gateway: Gateway, folder: Path, intake: Intake) -> Sequence[DltResource]:
     """The rows and batches of every settlement details report of ``folder`` whose content was not read before.
 
-    Rows are kept per file. Which file holds where a batch was delivered more than once is decided by the models, from
-    ``batches``. A file that is no such report, and a row that breaks the contract, go to quarantine; the rest loads.
+    A report that is complete withdraws what earlier files said of its batch; one that is not (cut off, edited, a part)
+    only stands beside them, and the models decide row by row. A file that is no such report, and a row that breaks the
+    contract, go to quarantine; the rest loads.
     """
 
     def details() -> Iterator[Any]:
@@ -84,10 +86,12 @@ def _details(gateway: Gateway, folder: Path, intake: Intake) -> Iterator[Any]:
         except CsvError as error:
             yield from intake.take(_refused(file, str(error)), _RESOURCE)
             continue
-        yield from _file(gateway, file, opened, intake)
+        yield from _file(gateway, file, opened, intake, state.setdefault(_VERSIONS, {}))
 
 
-def _file(gateway: Gateway, file: DroppedFile, opened: CsvFile, intake: Intake) -> Iterator[Any]:
+def _file(
+    gateway: Gateway, file: DroppedFile, opened: CsvFile, intake: Intake, versions: dict[str, list[str]]
+) -> Iterator[Any]:
     report = Report(file.name, file.sha256, intake.instance, intake.now, gateway.option("time_zone"))
     reading = _Reading()
     for raw, numbers in opened.numbered_blocks():
@@ -110,6 +114,7 @@ def _file(gateway: Gateway, file: DroppedFile, opened: CsvFile, intake: Intake) 
             batches, list(_batch_rows(file, reading, differences)), instance=intake.instance, loaded_at=intake.now
         )
         yield merge_item(batches, rows)
+        yield from _withdrawals(file, reading, differences, intake, versions)
     intake.counts_of(_RESOURCE).notes.extend(_notes(file, opened, reading, differences))
 
 
@@ -140,7 +145,6 @@ def _add_totals(reading: _Reading, rows: pa.Table) -> None:
 def _batch_rows(
     file: DroppedFile, reading: _Reading, differences: dict[tuple[str, str], list[str]]
 ) -> Iterator[dict[str, Any]]:
-    modified = datetime.fromtimestamp(file.path.stat().st_mtime, UTC)
     for (account, number, currency), totals in reading.totals.items():
         yield {
             "file_sha256": file.sha256,
@@ -153,9 +157,41 @@ def _batch_rows(
             "payout": totals.payout,
             "difference": totals.difference,
             "is_complete": not differences[account, number] and not reading.rejected,
-            "file_modified_at": modified,
             "file_name": file.name,
         }
+
+
+def _withdrawals(
+    file: DroppedFile,
+    reading: _Reading,
+    differences: dict[tuple[str, str], list[str]],
+    intake: Intake,
+    versions: dict[str, list[str]],
+) -> Iterator[Any]:
+    """Marks that remove what earlier files said of the batches of which this one is a complete report."""
+    gone: list[dict[str, Any]] = []
+    for (account, number), wrong in differences.items():
+        known = versions.setdefault(f"{account}/{number}", [])
+        if not wrong and not reading.rejected:
+            key = {"merchant_account": account, "batch_number": number, "withdrawn": True}
+            gone += [{**key, "file_sha256": earlier} for earlier in known if earlier != file.sha256]
+            known.clear()
+        if file.sha256 not in known:
+            known.append(file.sha256)
+    if not gone:
+        return
+    for contract, rest in ((DETAILS, {"row_number": 0}), (table("adyen", "batches"), {"net_currency": ""})):
+        marks = from_rows(contract, [mark | rest for mark in gone], instance=intake.instance, loaded_at=intake.now)
+        columns = dlt_columns(contract)
+        columns["withdrawn"]["hard_delete"] = True
+        hints = dlt.mark.make_hints(
+            table_name=contract.name,
+            write_disposition="merge",
+            primary_key=list(contract.primary_key),
+            merge_key=list(contract.parent_key),
+            columns=columns,
+        )
+        yield dlt.mark.with_hints(marks, hints, create_table_variant=True)
 
 
 def _notes(

@@ -196,6 +196,8 @@ def _convert(
 def _settlements(client: MollieClient, gateway: Gateway, intake: Intake) -> Iterator[Any]:
     """Settlements, what each holds, and its revenue and costs by month; each is listed until it is final."""
     state = dlt.current.resource_state()
+    # First of all: a state that is not believed is forgotten, what was listed included.
+    believed(state, _CURSOR, intake.now)
     listed: set[str] = set(state.get(_LISTED, []))
     in_reach: set[str] = set()
     for records, origin in _new_pages(client, intake, "settlements"):

@@ -1,8 +1,6 @@
 """Settlement details reports in a folder, through dlt into the warehouse."""
 
-import os
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -176,17 +174,24 @@ def test_the_same_content_is_read_once(home: Home, folder: Path) -> None:
     assert home.content("adyen") == before
 
 
-def test_every_version_of_a_batch_is_kept(home: Home, folder: Path) -> None:
-    """Evidence of what a report said first was overwritten; which version holds must be told by when it was made."""
-    first = drop(folder, complete())
-    changed = drop(folder, [settled("A1"), payout("9.70")], name="settlement_detail_report_batch_7 (1).csv")
-    later = first.stat().st_mtime + timedelta(hours=1).total_seconds()
-    os.utime(changed, (later, later))
+def test_a_complete_report_withdraws_what_was_said_before(home: Home, folder: Path) -> None:
+    """A regenerated batch doubled the earlier one, or a cut download wiped out a whole one."""
+    whole = complete()
+    drop(folder, whole[:5], name="cut.csv")
+    drop(folder, [settled("OTHER", batch="8")], name="other.csv")
     load(home, folder)
-    found = home.query("select file_name, row_count, is_complete from raw_adyen.batches order by file_modified_at")
-    assert found == [(NAME, 9, True), (changed.name, 2, True)]
-    modified = home.one("select max(file_modified_at) from raw_adyen.batches")
-    assert abs(modified - datetime.fromtimestamp(later, UTC)) < timedelta(seconds=1)
+    drop(folder, whole)
+    load(home, folder)
+    query = "select batch_number, file_name, row_count from raw_adyen.batches order by all"
+    assert home.query(query) == [("7", NAME, 9), ("8", "other.csv", 1)]
+    assert home.one("select count(*) from raw_adyen.settlement_details") == 10
+    drop(folder, whole[:3], name="cut_again.csv")
+    load(home, folder)
+    assert home.query(query) == [("7", "cut_again.csv", 3), ("7", NAME, 9), ("8", "other.csv", 1)]
+    drop(folder, [settled("A1"), payout("9.70")], name="regenerated.csv")
+    load(home, folder)
+    assert home.query(query) == [("7", "regenerated.csv", 2), ("8", "other.csv", 1)]
+    assert home.one("select count(*) from raw_adyen.settlement_details") == 3
 
 
 def test_bad_rows_and_foreign_files_stop_nothing_and_heal(home: Home, folder: Path) -> None:

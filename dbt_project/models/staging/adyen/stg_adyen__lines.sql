@@ -1,7 +1,8 @@
 {{ config(materialized='table') }}
 
 -- The rows that hold, each once. A batch that was delivered again in full replaces what came before; a report that is
--- not complete (cut off, edited, a part) only adds to it and overwrites row by row.
+-- not complete (cut off, edited, a part) only adds to it and overwrites row by row. Of files that came together the
+-- one with the longer name is the later: "batch_7 (1).csv" is a second download of "batch_7.csv".
 with versions as (
     select distinct
         gateway_id,
@@ -9,8 +10,8 @@ with versions as (
         batch_number,
         file_sha256,
         is_complete,
-        file_modified_at,
-        file_name
+        file_name,
+        _loaded_at
     from {{ source('adyen', 'batches') }}
 ),
 
@@ -23,7 +24,7 @@ ranked as (
         is_complete,
         row_number() over (
             partition by gateway_id, merchant_account, batch_number
-            order by file_modified_at desc, file_name desc, file_sha256 desc
+            order by _loaded_at desc, length(file_name) desc, file_name desc, file_sha256 desc
         ) as recency
     from versions
 ),
