@@ -44,7 +44,7 @@ def test_the_rule_and_the_allocations_are_loaded(home: Home, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("pattern", ["LH-[0-9]+", "(", "(a)(b)", "(?<=LH-)([0-9]+)"])
 def test_a_pattern_must_find_one_thing(tmp_path: Path, pattern: str) -> None:
-    """A pattern without a group took the whole text for the order number; one that SQL cannot read stopped the build."""
+    """A pattern without a group took the whole text for the order number; one that SQL cannot read broke all builds."""
     with pytest.raises(ValueError, match=r"gateways\.bacs_de\.reference_pattern"):
         examine(gateway(pattern), tmp_path)
     assert "LH-" in examine(gateway(), tmp_path / "nowhere")
