@@ -9,6 +9,7 @@ from retail_assets.settings import Store
 from retail_assets.sources.intake import Intake
 from retail_assets.sources.woocommerce.client import StoreClient
 from retail_assets.sources.woocommerce.source import woocommerce_source
+from retail_assets.sources.woocommerce.walk import records_of
 
 __all__ = ["build", "examine", "woocommerce_source"]
 
@@ -22,4 +23,9 @@ def examine(configured: Store, inbox: Path) -> str:
     """What a doctor finds: a sentence when all is well, an exception of the client's otherwise."""
     with closing(StoreClient(configured)) as client:
         response = client.get("orders", {"per_page": 1})
-    return f"{response.headers.get('X-WP-Total', '?')} orders at {configured.base_url}"
+        records_of(response)
+        storage = client.storage()
+    shown = f"{response.headers.get('X-WP-Total', '?')} orders at {configured.base_url}"
+    if storage == "unknown":
+        return f"{shown}; the key may not read the system status, so order_storage has to be set in retail.yaml"
+    return f"{shown}, order storage {storage}"

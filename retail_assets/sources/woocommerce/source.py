@@ -121,9 +121,9 @@ def woocommerce_source(store: Store, intake: Intake) -> Sequence[DltResource]:
     """Orders, refunds, products, variations, customers and tax rates of one store.
 
     Orders, refunds and products are read from where the last load ended, less an overlap. Customers and variations, for
-    which WooCommerce has no usable change filter, are read whole every ``sweep_hours`` and by what is new in between;
-    tax rates whole. With the orders come the sweeps and what they found, and fulfilments. Nothing is read before the
-    resource is iterated.
+    which WooCommerce has no usable change filter, and products, whose stock moves without a date, are read whole every
+    ``sweep_hours`` as well, and by what is new in between; tax rates whole. With the orders come the sweeps and what
+    they found, and fulfilments. Nothing is read before the resource is iterated.
 
     Args:
         store: address, keys and rhythm.
@@ -306,17 +306,20 @@ def _refunds_by_order(load: _Load, done: IdSet) -> Iterator[Any]:
 
 
 def _products(load: _Load) -> Iterator[Any]:
-    """Products changed since the last load."""
+    """Products changed since the last load; at the rhythm of the sweeps all, as a sale moves stock but no date."""
     state = dlt.current.resource_state()
     contract = table("woocommerce", "products")
     load.intake.counts_of("products")
-    walk = load.client.walk("products", {"status": "any", **_since(state.get(_CURSOR))})
+    is_whole = _is_due(state, load)
+    walk = load.client.walk("products", {"status": "any", **({} if is_whole else _since(state.get(_CURSOR)))})
     newest: datetime | None = None
     for page in walk.pages():
         batch = _convert(contract, page, load.intake)
         newest = _newest(newest, batch, contract)
         yield from load.intake.take(batch, "products")
     _advance(state, newest, [walk], load.intake, "products")
+    if is_whole and walk.complete:
+        state[_READ_WHOLE] = load.intake.now.isoformat()
 
 
 def _variations(load: _Load) -> Iterator[Any]:

@@ -87,7 +87,7 @@ def differences(store: FakeStore, warehouse: MemoryWarehouse) -> list[str]:
 
 @pytest.mark.parametrize("storage", ["hpos", "legacy"])
 @settings(
-    max_examples=12,
+    max_examples=8,
     deadline=None,
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
