@@ -337,7 +337,7 @@ def _account(_: Site, record: Record) -> Record:
         "code": text(record.get("account_number")),
         "name": record.get("account_name"),
         "company": record.get("company"),
-        "currency": record.get("account_currency"),
+        "currency": text(record.get("account_currency")),
         "root_type": record.get("root_type"),
         "account_type": record.get("account_type"),
         "is_group": _flag(record.get("is_group")),
@@ -368,7 +368,7 @@ def _ledger_line(_: Site, record: Record) -> Record:
         "voucher_number": record.get("voucher_no"),
         "debit": number(record.get("debit")),
         "credit": number(record.get("credit")),
-        "currency": record.get("account_currency"),
+        "currency": text(record.get("account_currency")),
         "currency_amount": difference(
             record.get("debit_in_account_currency"), record.get("credit_in_account_currency")
         ),
@@ -409,7 +409,7 @@ def _payment(_: Site, record: Record) -> Record:
         "party": record.get("party"),
         "direction": _DIRECTIONS.get(str(record.get("payment_type")), record.get("payment_type")),
         "posting_date": record.get("posting_date"),
-        "currency": record.get(f"{account}_account_currency"),
+        "currency": text(record.get(f"{account}_account_currency")),
         "amount": number(record.get(f"{side}_amount")),
         "journal": record.get("mode_of_payment"),
         "reference": text(record.get("reference_no")),
