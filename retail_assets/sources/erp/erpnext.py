@@ -337,7 +337,7 @@ def _account(_: Site, record: Record) -> Record:
         "code": text(record.get("account_number")),
         "name": record.get("account_name"),
         "company": record.get("company"),
-        "currency": text(record.get("account_currency")),
+        "account_currency": text(record.get("account_currency")),
         "root_type": record.get("root_type"),
         "account_type": record.get("account_type"),
         "is_group": _flag(record.get("is_group")),

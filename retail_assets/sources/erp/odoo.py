@@ -287,7 +287,7 @@ def _accounts(books: Books, records: list[Record]) -> list[Record]:
             "code": text(record.get("code")),
             "name": record.get("name"),
             "company": _company(books, record),
-            "currency": _name(record.get("currency_id")) or books.currency_of(record.get("company_id")),
+            "account_currency": _name(record.get("currency_id")) or books.currency_of(record.get("company_id")),
             "root_type": _ROOT_TYPES.get(str(record.get("account_type")).partition("_")[0]),
             "account_type": record.get("account_type"),
             "is_group": False,
@@ -312,7 +312,7 @@ def _journals(_: Books, records: list[Record]) -> list[Record]:
             "name": record.get("name"),
             "journal_type": record.get("type"),
             "company": _name(record.get("company_id")),
-            "currency": _name(record.get("currency_id")),
+            "journal_currency": _name(record.get("currency_id")),
             "is_disabled": record.get("active") is False,
         }
         for record in records

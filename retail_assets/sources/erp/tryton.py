@@ -388,7 +388,7 @@ def _account(_: Books, record: Record) -> Record:
         "code": text(record.get("code")),
         "name": record.get("name"),
         "company": _company(record),
-        "currency": _of(record, "second_currency", "code") or _of(record, "currency", "code"),
+        "account_currency": _of(record, "second_currency", "code") or _of(record, "currency", "code"),
         "root_type": root,
         "account_type": flags.get("name"),
         # An account without a type takes no lines.

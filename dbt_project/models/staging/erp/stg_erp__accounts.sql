@@ -4,7 +4,7 @@ select
     id as erp_account,
     nullif(code, '') as account_code,
     name as account_name,
-    upper(currency) as currency_code,
+    upper(account_currency) as currency_code,
     root_type,
     account_type,
     coalesce(is_group, false) as is_group,
