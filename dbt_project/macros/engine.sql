@@ -58,6 +58,16 @@
     unnest(string_split_regex({{ column }}, '[^A-Za-z0-9_]+'))
 {%- endmacro %}
 
+{#- The same for what stands between blanks. -#}
+{% macro tokens_of(column) -%}{{ adapter.dispatch("tokens_of", "retail")(column) }}{%- endmacro %}
+{% macro default__tokens_of(column) -%}regexp_split_to_table({{ column }}, ' +'){%- endmacro %}
+{% macro duckdb__tokens_of(column) -%}
+    unnest(string_split_regex({{ column }}, ' +'))
+{%- endmacro %}
+
+{#- A reference as it is compared: capitals, without punctuation, of which banks keep some and drop some. -#}
+{% macro bare_reference(column) -%}upper(regexp_replace({{ column }}, '[^A-Za-z0-9_]', '', 'g')){%- endmacro %}
+
 {#- A JSON object as text, from pairs of a name and a text, number or boolean expression; amounts go in as text. -#}
 {% macro json_text(pairs) -%}{{ adapter.dispatch("json_text", "retail")(pairs) }}{%- endmacro %}
 {% macro default__json_text(pairs) -%}

@@ -32,40 +32,68 @@ payout_references as (
     select
         settlement_key,
         bank_id,
-        upper(payout_id) as reference
+        currency_code,
+        {{ bare_reference('payout_id') }} as reference
     from payouts
     union
     select
         settlement_key,
         bank_id,
-        upper(trace_id) as reference
+        currency_code,
+        {{ bare_reference('trace_id') }} as reference
     from payouts
     where trace_id is not null
 ),
 
+-- Words in the narrow sense, and whatever stands between blanks: some references have dots or dashes inside.
 bank_words as (
     select distinct
         bank_line_key,
         bank_id,
-        upper(word) as word
+        currency_code,
+        {{ bare_reference('word') }} as word
     from (
         select
             bank_line_key,
             bank_id,
+            currency_code,
             {{ words_of('reference_text') }} as word
+        from bank_lines
+        where not is_reversal
+        union all
+        select
+            bank_line_key,
+            bank_id,
+            currency_code,
+            {{ tokens_of('reference_text') }} as word
         from bank_lines
         where not is_reversal
     ) as words
 ),
 
 -- 1: the bank's text names the payout.
-named as (
+named_in_any_currency as (
     select distinct
         payout_references.settlement_key,
-        bank_words.bank_line_key
+        bank_words.bank_line_key,
+        payout_references.currency_code = bank_words.currency_code as is_same_currency
     from payout_references
     inner join bank_words
         on payout_references.bank_id = bank_words.bank_id and payout_references.reference = bank_words.word
+),
+
+-- Adyen's transfer has one reference for its payouts in several currencies.
+named as (
+    select
+        settlement_key,
+        bank_line_key
+    from (
+        select
+            *,
+            count(case when is_same_currency then 1 end) over (partition by bank_line_key) as same_currency_payouts
+        from named_in_any_currency
+    ) as counted
+    where is_same_currency or same_currency_payouts = 0
 ),
 
 -- A payout that came back is named twice, by the credit and by the debit: the line with its own amount is the one.
