@@ -123,7 +123,12 @@ _QUOTAS: Final[dict[str, HostQuota]] = {}
 _QUOTAS_LOCK: Final = threading.Lock()
 
 
-def _quota_of(host: str) -> HostQuota:
+def _quota_of(base_url: str) -> HostQuota:
+    parts = urlsplit(base_url)
+    host = parts.netloc.lower()
+    if parts.hostname in _LOOPBACK:
+        # The simulated retailer serves many hosts from one: each has the first part of the path to itself.
+        host += "/" + parts.path.lstrip("/").partition("/")[0]
     with _QUOTAS_LOCK:
         return _QUOTAS.setdefault(host, HostQuota())
 
@@ -171,7 +176,7 @@ class HttpClient:
         self._requests = 0
         self._traffic = _TRAFFIC.get()
         self._lock = threading.Lock()
-        self._quota = _quota_of(self._origin)
+        self._quota = _quota_of(self.base_url)
         if requests_per_second:
             self._quota.tighten(requests_per_second)
         self._session = requests.Session()

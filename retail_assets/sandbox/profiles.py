@@ -242,7 +242,7 @@ CHANNELS: Final = {
         currency="USD", reference_prefix="WC-", payment_method="ppcp-gateway", payment_title="PayPal", share=110,
         basis_points=349, fixed_fee=49, bank_name="PAYPAL", clearing_account="1251", pays_at_once=True,
         credentials=("PAYPAL_US_CLIENT_ID", "PAYPAL_US_CLIENT_SECRET"),
-        calendar=PayoutCalendar("US", "America/Los_Angeles", frozenset(range(5)), time(3, 30), 0, 2),
+        calendar=PayoutCalendar("US", "America/Los_Angeles", frozenset(range(5)), time(0, 30), 0, 2),
     ),
     "woopay_us": ChannelProfile(
         gateway_id="woopay_us", system="woopayments", store_id="cedar_us", bank_id="bank_us", entity_code="US",

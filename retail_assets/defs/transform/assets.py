@@ -122,13 +122,20 @@ def transform_definitions(settings: Settings) -> dg.Definitions:
     def dbt_models(context: dg.AssetExecutionContext, dbt: DbtCommand) -> Iterator[Any]:
         # Unit tests check the rules, not the data: they run in the test suite.
         arguments = ["build", "--exclude-resource-type", "unit_test"]
-        # The counts need the warehouse, which is dbt's until it is done; so its events are kept until then.
         invocation = dbt.cli(
             arguments, context=context, target_path=settings.dbt_target_path / "run", raise_on_error=False
         )
-        events = list(invocation.stream())
+        counted = _tables_and_behind(invocation.manifest)
+        kept: list[Any] = []
+        for event in invocation.stream():
+            # The rows of a table can be counted once the warehouse is no longer dbt's. Its event is kept until then,
+            # and all that must come after it; those of views before it are told while dbt goes on.
+            if _subject(event, invocation.manifest) in counted:
+                kept.append(event)
+            else:
+                yield event
         rows = _row_counts(settings)
-        for event in events:
+        for event in kept:
             yield _with_row_count(event, invocation.manifest, rows)
         if error := invocation.get_error():
             raise error
@@ -148,6 +155,29 @@ def transform_definitions(settings: Settings) -> dg.Definitions:
 
 def _key(properties: Mapping[str, Any]) -> list[str]:
     return [properties["schema"], properties["name"]]
+
+
+def _tables_and_behind(manifest: Mapping[str, Any]) -> set[tuple[str, ...]]:
+    """Asset keys of what dbt keeps as a table, and of every model that comes of one."""
+    nodes: Mapping[str, Any] = manifest["nodes"]
+    found = {
+        unique_id
+        for unique_id, node in nodes.items()
+        if node["resource_type"] in ("model", "seed") and node["config"].get("materialized") != "view"
+    }
+    waiting = list(found)
+    while waiting:
+        behind = {child for child in manifest["child_map"][waiting.pop()] if child.startswith("model.")} - found
+        found |= behind
+        waiting.extend(behind)
+    return {tuple(_key(nodes[unique_id])) for unique_id in found}
+
+
+def _subject(event: Any, manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """The asset that an event of dbt is about: what was made, or what was checked."""
+    if isinstance(event, dg.Output):
+        return tuple(_key(manifest["nodes"][event.metadata["unique_id"].value]))
+    return tuple(event.asset_key.path) if event.asset_key else ()
 
 
 def _row_counts(settings: Settings) -> dict[str, int]:
