@@ -23,6 +23,11 @@ def raw_asset_path(system: str, instance: str, table: str) -> list[str]:
     return [f"raw_{system}", instance, table]
 
 
+#: Checks of every raw asset: nothing was lost on the way, and its records still have the shape they had.
+ACCOUNTED_CHECK: Final = "records_accounted_for"
+SHAPE_CHECK: Final = "shape"
+
+
 def source_group(instance: str) -> str:
     """Asset group of one source instance: it loads, and fails, by itself."""
     return f"source_{instance}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, Protocol
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, Engine, select
 
 from retail_assets.ops.canonical import canonical_json, sha256_hex
 from retail_assets.ops.models import observed_fields, source_drift
@@ -56,50 +56,61 @@ class Drift:
 
 
 def record(
-    engine: Engine, *, system: str, instance_id: str, table_name: str, observation: Observation, now: datetime
+    engine: Engine, *, system: str, instance_id: str, observations: Mapping[str, Observation], now: datetime
 ) -> list[Drift]:
     """Compare what a load saw with what was seen before, and remember it.
 
     A field counts as dropped when every record had it before and, of at least ten looked at, none has it now; once
-    reported it is forgotten, so that its return is news. The first load only remembers.
+    reported it is forgotten, so that its return is news. The first load of a table only remembers.
+
+    Args:
+        observations: what was seen, by table.
 
     Returns:
         The changes; each is kept under an id of its own, and only once for as long as it is the same change.
     """
-    if not observation.records:
-        return []
-    key = {"system": system, "instance_id": instance_id, "table_name": table_name}
+    found: list[Drift] = []
     with writing(engine) as connection:
-        before = {
-            row["field"]: dict(row)
-            for row in connection.execute(
-                select(observed_fields).where(*(observed_fields.c[name] == value for name, value in key.items()))
-            ).mappings()
+        for table_name, observation in observations.items():
+            if observation.records:
+                key = {"system": system, "instance_id": instance_id, "table_name": table_name}
+                found += _record_table(connection, key, observation, now)
+    return found
+
+
+def _record_table(
+    connection: Connection, key: Mapping[str, str], observation: Observation, now: datetime
+) -> list[Drift]:
+    before = {
+        row["field"]: dict(row)
+        for row in connection.execute(
+            select(observed_fields).where(*(observed_fields.c[name] == value for name, value in key.items()))
+        ).mappings()
+    }
+    drifts = list(_compare(key["table_name"], before, observation)) if before else []
+    gone = {drift.field for drift in drifts if drift.kind == "dropped"}
+    remembered = [
+        _remembered(key, name, before.get(name), observation, now) for name in {*before, *observation.fields} - gone
+    ]
+    changes: dict[str, Any] = dict.fromkeys(("json_types", "seen", "looked_at", "last_seen_at"), EXCLUDED)
+    upsert(connection, observed_fields, remembered, changes)
+    for name in sorted(gone):
+        where = {**key, "field": name}
+        connection.execute(observed_fields.delete().where(*(observed_fields.c[c] == v for c, v in where.items())))
+    kept = [
+        {
+            "drift_id": _drift_id(key, drift),
+            **key,
+            "field": drift.field,
+            "kind": drift.kind,
+            "before": drift.before,
+            "after": drift.after,
+            "first_seen_at": now,
+            "last_seen_at": now,
         }
-        drifts = list(_compare(table_name, before, observation)) if before else []
-        gone = {drift.field for drift in drifts if drift.kind == "dropped"}
-        rows = [
-            _remembered(key, name, before.get(name), observation, now) for name in {*before, *observation.fields} - gone
-        ]
-        changes: dict[str, Any] = dict.fromkeys(("json_types", "seen", "looked_at", "last_seen_at"), EXCLUDED)
-        upsert(connection, observed_fields, rows, changes)
-        for name in sorted(gone):
-            where = {**key, "field": name}
-            connection.execute(observed_fields.delete().where(*(observed_fields.c[c] == v for c, v in where.items())))
-        kept = [
-            {
-                "drift_id": _drift_id(system, instance_id, drift),
-                **key,
-                "field": drift.field,
-                "kind": drift.kind,
-                "before": drift.before,
-                "after": drift.after,
-                "first_seen_at": now,
-                "last_seen_at": now,
-            }
-            for drift in drifts
-        ]
-        upsert(connection, source_drift, kept, {"last_seen_at": EXCLUDED})
+        for drift in drifts
+    ]
+    upsert(connection, source_drift, kept, {"last_seen_at": EXCLUDED})
     return drifts
 
 
@@ -147,6 +158,6 @@ def _types(row: Mapping[str, Any] | None) -> list[str]:
     return row["json_types"].split(",") if row and row["json_types"] else []
 
 
-def _drift_id(system: str, instance_id: str, drift: Drift) -> str:
-    parts = [system, instance_id, drift.table_name, drift.field, drift.kind, drift.before, drift.after]
+def _drift_id(key: Mapping[str, str], drift: Drift) -> str:
+    parts = [key["system"], key["instance_id"], drift.table_name, drift.field, drift.kind, drift.before, drift.after]
     return sha256_hex(canonical_json(parts))[:32]

@@ -19,8 +19,9 @@ from sqlalchemy import Engine
 
 from retail_assets.contracts import Table
 from retail_assets.http import Traffic
-from retail_assets.ops import load_log, quarantine
+from retail_assets.ops import drift, load_log, quarantine
 from retail_assets.ops.store import open_store
+from retail_assets.sources.observed import Observation, sampled_places
 from retail_assets.sources.records import Batch
 from retail_assets.sources.schema import SCHEMA_CONTRACT, dlt_columns
 
@@ -29,6 +30,7 @@ PORTION: Final = 50_000
 #: Gathered rows of one resource are handed to dlt when they take this much memory.
 _GATHERED_BYTES: Final = 16 << 20
 _SECONDS_BETWEEN_REPORTS: Final = 5.0
+_REFUSED_LOOKED_AT: Final = 5
 
 
 class StalledLoadError(Exception):
@@ -96,6 +98,8 @@ class Intake:
     counts: dict[str, Counts] = field(default_factory=dict)
     unfinished: set[str] = field(default_factory=set)
     traffic: Traffic = field(default_factory=Traffic)
+    drifts: list[drift.Drift] = field(default_factory=list)
+    _observed: dict[str, Observation] = field(default_factory=dict)
     _gathered: dict[str, _Gathered] = field(default_factory=dict)
     _begun: dict[str, float] = field(default_factory=dict)
     _reported: float = 0.0
@@ -152,6 +156,7 @@ class Intake:
             self._quarantine(batch)
         if batch.loaded_keys:
             self._supersede(batch)
+        self._observe(batch)
         self._report_now_and_then(resource, counts)
         gathered = self._gathered.get(resource)
         for table, rows in batch.tables.items():
@@ -164,6 +169,10 @@ class Intake:
                 gathered.size += rows.nbytes
         if gathered is not None and gathered.size >= _GATHERED_BYTES:
             yield from self._hand_on(gathered)
+
+    def saw_header(self, table: Table, names: Iterable[str]) -> None:
+        """Tell which columns a file has, so that one that comes or goes is noticed."""
+        self._observed.setdefault(table.name, Observation()).look_at_header(names)
 
     def portion_full(self) -> bool:
         """Whether a source should stop at the checkpoint it has reached."""
@@ -189,7 +198,7 @@ class Intake:
         return waiting
 
     def log(self, run_id: str | None = None) -> None:
-        """Write the counts of a load that has committed to the load log.
+        """Write the counts of a load that has committed to the load log, and note what changed in its records' shape.
 
         Raises:
             CountMismatchError: received is not loaded plus quarantined; a record was lost in our own hands.
@@ -206,6 +215,25 @@ class Intake:
                 loaded_at=self.now,
                 run_id=run_id,
             )
+        observed, self._observed = self._observed, {}
+        if observed:
+            self.drifts += drift.record(
+                self.operations,
+                system=self.system,
+                instance_id=self.instance,
+                observations=observed,
+                now=self.now,
+            )
+
+    def _observe(self, batch: Batch) -> None:
+        """Look at the shape of some records, also of those that were refused: a flipped type is refused."""
+        rows = batch.tables.get(batch.contract)
+        payloads = [rejection.payload for rejection in batch.rejected[:_REFUSED_LOOKED_AT]]
+        if rows is not None and "_payload" in rows.column_names:
+            kept = rows.column("_payload")
+            payloads += [kept[place].as_py().encode() for place in sampled_places(len(kept))]
+        if payloads and batch.contract.keeps_payload:
+            self._observed.setdefault(batch.contract.name, Observation()).look_at(batch.contract, payloads)
 
     def _quarantine(self, batch: Batch) -> None:
         name = batch.contract.name

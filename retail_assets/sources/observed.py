@@ -34,9 +34,9 @@ class Observation:
     def look_at(self, contract: Table, records: Sequence[bytes]) -> None:
         """Look at a sample of a page; what is no JSON object is left to those who refuse it."""
         opaque = {column.source_path for column in contract.columns if column.type == "json"}
-        for record in _sample(records):
+        for place in sampled_places(len(records)):
             try:
-                document = _DECODER.decode(record)
+                document = _DECODER.decode(records[place])
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 continue
             if isinstance(document, dict):
@@ -45,10 +45,10 @@ class Observation:
                 _collect(document, "", opaque, found)
                 self._add(found)
 
-    def look_at_header(self, names: Iterable[str], rows: int) -> None:
-        """The columns of a file that holds all of them in every row."""
-        self.records += rows
-        self._add({name: {"text"} for name in names}, rows)
+    def look_at_header(self, names: Iterable[str]) -> None:
+        """The columns of a file, which holds all of them in every row; it counts as a page of records."""
+        self.records += _SHORT_PAGE
+        self._add({name: {"text"} for name in names}, _SHORT_PAGE)
 
     def _add(self, found: dict[str, set[str]], count: int = 1) -> None:
         for name, types in found.items():
@@ -58,11 +58,11 @@ class Observation:
                 seen.types |= types
 
 
-def _sample(records: Sequence[bytes]) -> Sequence[bytes]:
-    if len(records) <= _SHORT_PAGE:
-        return records
-    step = (len(records) - 1) // (_LOOKED_AT - 1)
-    return [records[position] for position in range(0, len(records), step)]
+def sampled_places(count: int) -> Sequence[int]:
+    """Which of so many records of a page are looked at: all of a few, some of many."""
+    if count <= _SHORT_PAGE:
+        return range(count)
+    return range(0, count, (count - 1) // (_LOOKED_AT - 1))
 
 
 def _collect(document: dict[str, Any], prefix: str, opaque: set[str], found: dict[str, set[str]]) -> None:

@@ -19,7 +19,7 @@ def seen(engine: Engine, *records: dict[str, Any], at: datetime = NOW) -> list[s
     observation = Observation()
     observation.look_at(table("woocommerce", "orders"), [json.dumps(record).encode() for record in records])
     found = drift.record(
-        engine, system="woocommerce", instance_id="cedar_us", table_name="orders", observation=observation, now=at
+        engine, system="woocommerce", instance_id="cedar_us", observations={"orders": observation}, now=at
     )
     return [str(one) for one in found]
 
@@ -81,12 +81,8 @@ def test_instances_have_shapes_of_their_own(store: Engine) -> None:
     seen(store, *[ORDER] * 12)
     observation = Observation()
     observation.look_at(table("woocommerce", "orders"), [b'{"id": 1, "other": true}'])
-    assert (
-        drift.record(
-            store, system="woocommerce", instance_id="aoi_jp", table_name="orders", observation=observation, now=NOW
-        )
-        == []
-    )
+    observations = {"orders": observation}
+    assert drift.record(store, system="woocommerce", instance_id="aoi_jp", observations=observations, now=NOW) == []
 
 
 def test_long_pages_are_sampled_and_broken_records_skipped(store: Engine) -> None:

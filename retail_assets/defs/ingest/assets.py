@@ -7,11 +7,12 @@ from typing import Any
 import dagster as dg
 import dlt
 import duckdb
-from dagster_dlt import DagsterDltResource, DagsterDltTranslator, dlt_assets
+from dagster_dlt import DagsterDltResource, DagsterDltTranslator, build_dlt_asset_specs
 from dagster_dlt.translator import DltResourceTranslatorData
 
 from retail_assets import keys
 from retail_assets.contracts import Table, table
+from retail_assets.defs.ingest.checks import check_results, check_specs
 from retail_assets.defs.ingest.instances import SourceInstance, source_instances
 from retail_assets.defs.ingest.progress import reporter
 from retail_assets.settings import Settings
@@ -53,12 +54,18 @@ def _raw_assets(settings: Settings, instance: SourceInstance) -> dg.AssetsDefini
             instance.system, instance.instance, warehouse=settings.warehouse_path, state=settings.dlt_path
         )
 
-    @dlt_assets(
+    specs = build_dlt_asset_specs(
         # Only names the resources: nothing is read, and the operations store not opened, before a run.
         dlt_source=instance.build(instance.intake(settings)),
         dlt_pipeline=pipeline(),
-        name=f"load_{instance.instance}",
         dagster_dlt_translator=RawTranslator(instance),
+    )
+
+    @dg.multi_asset(
+        name=f"load_{instance.instance}",
+        specs=specs,
+        check_specs=[spec for asset in specs for spec in check_specs(asset.key)],
+        can_subset=True,
         pool=keys.WAREHOUSE_POOL,
     )
     def load(context: dg.AssetExecutionContext, dlt: DagsterDltResource) -> Iterator[Any]:
@@ -79,6 +86,7 @@ def _raw_assets(settings: Settings, instance: SourceInstance) -> dg.AssetsDefini
             rows = _row_counts(settings, instance, results)
             for result in results:
                 yield _with_counts(context, result, intake, rows)
+                yield from check_results(context, result.asset_key, intake, settings)
 
     return load
 

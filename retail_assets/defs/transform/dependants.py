@@ -10,8 +10,13 @@ from retail_assets.contracts import Table, children_of
 
 
 def read_manifest(path: Path) -> Mapping[str, Any]:
-    """dbt's manifest, or an empty one before the first build."""
-    return json.loads(path.read_bytes()) if path.is_file() else {}
+    """dbt's manifest; an empty one before the first build, or while dbt is writing it."""
+    if not path.is_file():
+        return {}
+    try:
+        return json.loads(path.read_bytes())
+    except json.JSONDecodeError:
+        return {}
 
 
 def dependants(manifest: Mapping[str, Any], contract: Table, field: str) -> list[str]:
