@@ -13,7 +13,7 @@ from rich.table import Table
 
 from retail_assets.commands.home import prepare_home
 from retail_assets.defs.ingest.instances import source_instances
-from retail_assets.erp.factory import poster_for
+from retail_assets.erp.factory import poster_for, takes_postings
 from retail_assets.http import HttpError, HttpStatusError
 from retail_assets.ops.store import open_store
 from retail_assets.settings import Erp, Settings
@@ -27,6 +27,7 @@ _WORDS: Final = {
     "gateways": "gateway",
     "banks": "bank",
     "tax": "tax engine",
+    "erps": "ERP",
     "fulfilment": "logistics provider",
 }
 
@@ -57,14 +58,14 @@ def examine(settings: Settings) -> Iterator[Finding]:
         "warehouse", lambda: _warehouse(settings), "End the process that holds it, or wait for its run to end."
     )
     for instance in source_instances(settings):
-        # An ERP is also written to: it is examined by its poster, below.
-        if instance.configured.section() in _WORDS:
+        # An ERP that is also written to is examined by its poster, below.
+        if not isinstance(instance.configured, Erp) or not takes_postings(instance.configured):
             yield _examined(
                 f"{_WORDS[instance.configured.section()]} {instance.instance}",
                 instance.examine,
                 f"Check the block of {instance.instance} in retail.yaml.",
             )
-    for erp in configuration.erps:
+    for erp in filter(takes_postings, configuration.erps):
         yield _examined(
             f"ERP {erp.id}",
             lambda erp=erp: _erp(erp),

@@ -1,7 +1,10 @@
 """From configuration to poster."""
 
+from collections.abc import Callable, Mapping
+from typing import Final
+
 from retail_assets.erp.erpnext import ErpNextPoster, TokenAuth
-from retail_assets.erp.protocol import Poster
+from retail_assets.erp.protocol import ErpError, Poster
 from retail_assets.http import HttpClient
 from retail_assets.settings import Erp
 
@@ -18,6 +21,27 @@ def erpnext_poster(erp: Erp) -> ErpNextPoster:
     return ErpNextPoster(client, base_url=erp.base_url, key_field=erp.key_field)
 
 
+_POSTERS: Final[Mapping[str, Callable[[Erp], Poster]]] = {"erpnext": erpnext_poster}
+
+
+class ReadOnlyErpError(ErpError):
+    """An ERP whose books are read, but to which nothing can be posted yet."""
+
+
+def takes_postings(erp: Erp) -> bool:
+    """Whether there is a poster for this kind of ERP."""
+    return erp.system in _POSTERS
+
+
 def poster_for(erp: Erp) -> Poster:
-    """The poster of a configured ERP; close it when done."""
-    return {"erpnext": erpnext_poster}[erp.system](erp)
+    """The poster of a configured ERP; close it when done.
+
+    Raises:
+        ReadOnlyErpError: there is no poster for this kind of ERP.
+    """
+    if not takes_postings(erp):
+        known = ", ".join(sorted(_POSTERS))
+        raise ReadOnlyErpError(
+            f"{erp.id}: nothing can be posted to {erp.system} yet, only to {known}; its books are read"
+        )
+    return _POSTERS[erp.system](erp)

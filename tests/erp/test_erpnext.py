@@ -14,7 +14,7 @@ from retail_assets.erp.compare import differences
 from retail_assets.erp.erpnext import ErpNextPoster
 from retail_assets.erp.factory import poster_for
 from retail_assets.erp.protocol import ErpUnavailable, JournalEntry, KeyAlreadyUsed, OutcomeUnknown, RejectedByErp
-from retail_assets.settings import Erp as ErpSettings
+from retail_assets.settings import instance_of
 from tests.erp.books import DE, KEY, SECRET, US, Erp, client, entry, line, running_erp
 
 
@@ -297,8 +297,8 @@ def test_keys_that_differ_in_case_only(erp: Erp) -> None:
 
 def test_the_poster_of_the_configuration(erp: Erp) -> None:
     """The factory must hand over key field and credentials, or nothing is idempotent."""
-    settings = ErpSettings.model_validate(
-        {"id": "erp_main", "system": "erpnext", "base_url": erp.url, "api_key": KEY, "api_secret": SECRET}
+    settings = instance_of(
+        "erps", {"id": "erp_main", "system": "erpnext", "base_url": erp.url, "api_key": KEY, "api_secret": SECRET}
     )
     poster = poster_for(settings)
     assert poster.check() == []
