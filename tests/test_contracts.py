@@ -68,6 +68,11 @@ def test_money_is_exact_and_required_or_explained(contract: Table) -> None:
         ("entry_details", "amount"),
         ("lines", "payout_amount"),
         ("lines", "presentment_amount"),
+        # Of what gateways say beside the movement itself.
+        *(("transactions", f"{name}_amount") for name in ("fee", "sales_tax", "shipping", "tip")),
+        ("transactions", "ending_balance"),
+        *(("balances", f"{name}_balance") for name in ("available", "withheld")),
+        *(("report_lines", name) for name in ("customer_facing_amount", "amount_paid", "fees")),
         # What tax engines and returns say beside the tax itself, not all of them and not always.
         ("avatax_transactions", "total_discount"),
         ("avatax_transactions", "total_tax_calculated"),

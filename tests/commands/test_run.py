@@ -80,7 +80,7 @@ def test_the_clearing_account_at_the_erp_is_the_balance_at_the_gateway(shop: Ret
     for line in shop.erp("GL Entry", ["company", "account", "debit", "credit"]):
         if line["account"].startswith("1250"):
             clearing[line["company"]] += Decimal(line["debit"]) - Decimal(line["credit"])
-    for gateway in shop.settings().configuration.gateways:
+    for gateway in (one for one in shop.settings().configuration.gateways if one.system == "stripe"):
         entity = shop.settings().configuration.entity(gateway.entity)
         balance = shop.stripe_balance(gateway.id)
         expected = money.from_minor(balance[entity.base_currency], entity.base_currency, "stripe")
@@ -180,9 +180,9 @@ def test_no_secret_is_written_anywhere(shop: Retailer, first_run: ChainResult) -
     secrets = [
         value.encode()
         for name, value in sandbox_credentials().items()
-        if name.endswith(("_CONSUMER_SECRET", "_API_KEY", "_API_SECRET")) and len(value) > len("sandbox")
+        if name.endswith(("_SECRET", "_API_KEY", "_PASSWORD", "_LICENSE_KEY")) and len(value) > len("sandbox")
     ]
-    assert len(secrets) == 7
+    assert len(secrets) >= 11
     simulated = shop.home / "sandbox"
     written = [path for path in shop.home.rglob("*") if path.is_file() and simulated not in path.parents]
     leaks = [(path, secret) for path in written for secret in secrets if secret in path.read_bytes()]

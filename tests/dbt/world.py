@@ -257,7 +257,7 @@ class World:
             self.add(
                 "woocommerce.tax_rates", store_id=store["id"], id=1, country=country, state=state, name="Tax", rate=10
             )
-        for gateway in configuration["gateways"]:
+        for gateway in (one for one in configuration["gateways"] if one["system"] == "stripe"):
             self.add(
                 "ops.gateways", gateway_id=gateway["id"], gateway_system="stripe", entity_code=gateway["entity"],
                 bank_id=gateway["bank"], order_reference=gateway["order_reference"],

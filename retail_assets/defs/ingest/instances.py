@@ -29,6 +29,10 @@ class SourceInstance:
         """A door for one load, which tells ``report`` how far it is."""
         return Intake(self.system, self.instance, settings.now(), settings.operations_url, report)
 
+    def resources(self, settings: Settings) -> frozenset[str]:
+        """The resources, and so the assets, that this instance has: not every variant of a system has all of them."""
+        return frozenset(self.build(self.intake(settings)).resources)
+
     def build(self, intake: Intake) -> DltSource:
         """A fresh dlt source: dlt sources cannot be run twice in one process.
 

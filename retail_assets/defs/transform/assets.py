@@ -24,9 +24,9 @@ from retail_assets.sources.warehouse import create_raw_tables, load, pipeline_fo
 class ModelTranslator(DagsterDbtTranslator):
     """Keys ``<schema>/<model>``, and lineage from each source instance's own raw assets."""
 
-    def __init__(self, instances: Sequence[SourceInstance]) -> None:
+    def __init__(self, loaded: Sequence[tuple[SourceInstance, frozenset[str]]]) -> None:
         super().__init__(DagsterDbtTranslatorSettings(enable_source_tests_as_checks=False))
-        self._instances = instances
+        self._loaded = loaded
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
         """The spec of one model, seed or source table."""
@@ -60,8 +60,8 @@ class ModelTranslator(DagsterDbtTranslator):
         contract = table(system, name)
         if system == "ops":
             yield dg.AssetKey(OPS_ASSET)
-        for instance in self._instances:
-            if instance.system == system:
+        for instance, resources in self._loaded:
+            if instance.system == system and contract.resource in resources:
                 yield dg.AssetKey(keys.raw_asset_path(system, instance.instance, contract.resource))
 
 
@@ -85,7 +85,7 @@ OPS_ASSET = keys.raw_asset_path("ops", "operations", "records")
 
 def transform_definitions(settings: Settings) -> dg.Definitions:
     """The dbt models as assets and the asset that hands our own records to them."""
-    instances = list(source_instances(settings))
+    loaded = [(instance, instance.resources(settings)) for instance in source_instances(settings)]
     manifest = manifest_path(settings)
     project = DbtProject(
         project_dir=settings.dbt_project_path,
@@ -116,7 +116,7 @@ def transform_definitions(settings: Settings) -> dg.Definitions:
         manifest=manifest,
         project=project,
         name="dbt_models",
-        dagster_dbt_translator=ModelTranslator(instances),
+        dagster_dbt_translator=ModelTranslator(loaded),
         pool=keys.WAREHOUSE_POOL,
     )
     def dbt_models(context: dg.AssetExecutionContext, dbt: DbtCommand) -> Iterator[Any]:
