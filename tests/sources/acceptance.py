@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from retail_assets.contracts import SYSTEMS
 from retail_assets.sandbox.generator import generate
 from retail_assets.settings import Instance
 from retail_assets.sources.intake import Counts
@@ -36,6 +37,7 @@ class ApiCase:
         expected: gives raw table → rows after the first load; tables that are left out must be empty.
         path: what follows the server's address in ``base_url``.
         records_of: the lists of records in a decoded answer; by default the answer itself or the lists it holds.
+        own_times: columns in which a load notes when it took place itself.
     """
 
     variant: str
@@ -46,6 +48,7 @@ class ApiCase:
     expected: Callable[[], Mapping[str, int]]
     path: str = ""
     records_of: Callable[[Any], list[list[Any]]] | None = None
+    own_times: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class FileCase:
         drop: writes at least two files into a folder.
         block: the block of retail.yaml.
         expected: gives raw table → rows after all files are read; tables that are left out must be empty.
+        keeps_every_file: the rows of each file stay as it was sent, and the models decide which of two versions holds.
     """
 
     variant: str
@@ -65,6 +69,7 @@ class FileCase:
     drop: Callable[[Path], Any]
     block: Mapping[str, Any]
     expected: Callable[[], Mapping[str, int]]
+    keeps_every_file: bool = False
 
 
 def all_cases(kind: type) -> list[Any]:
@@ -82,9 +87,17 @@ def load(home: Home, instance: Instance, inbox: Path) -> Mapping[str, Counts]:
     return home.load(instance.source, instance.id, lambda intake: package.build(instance, intake, inbox))
 
 
-def row_counts(home: Home, system: str) -> dict[str, int]:
-    """Rows of each raw table of a system that has any."""
-    return {name: len(rows) for name, rows in home.content(system).items() if rows}
+def row_counts(home: Home, system: str, *, without_file: str | None = None) -> dict[str, int]:
+    """Rows of each raw table of a system that has any; those of one file may be left out."""
+    if without_file is None:
+        return {name: len(rows) for name, rows in home.content(system).items() if rows}
+    counted = {
+        table.name: home.one(
+            f'select count(*) from "{table.schema}"."{table.name}" where file_name <> ?', without_file
+        )
+        for table in SYSTEMS[system].tables
+    }
+    return {name: number for name, number in counted.items() if number}
 
 
 @cache

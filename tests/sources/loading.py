@@ -56,12 +56,16 @@ class Home:
         ((value,),) = self.query(sql, *parameters)
         return value
 
-    def content(self, system: str) -> dict[str, list[tuple[Any, ...]]]:
-        """Every raw table of a system without the columns that a load is free to change."""
+    def content(self, system: str, own_times: Sequence[str] = ()) -> dict[str, list[tuple[Any, ...]]]:
+        """Every raw table of a system without the columns that a load is free to change.
+
+        Args:
+            own_times: columns that hold the load's own time, as ``_loaded_at`` does everywhere.
+        """
         return {
             contract.name: sorted(
                 self.query(
-                    f"select * exclude (_loaded_at) from (select {_names(contract.all_columns())} from "
+                    f"select * exclude (_loaded_at) from (select {_names(contract.all_columns(), own_times)} from "
                     f'"{contract.schema}"."{contract.name}")'
                 ),
                 key=repr,
@@ -96,5 +100,5 @@ class closing_engine:  # noqa: N801 - reads as a function
         self._engine.dispose()
 
 
-def _names(columns: Sequence[Any]) -> str:
-    return ", ".join(f'"{column.name}"' for column in columns)
+def _names(columns: Sequence[Any], without: Sequence[str]) -> str:
+    return ", ".join(f'"{column.name}"' for column in columns if column.name not in without)

@@ -83,7 +83,7 @@ def test_an_interrupted_load_is_made_good(case: ApiCase, home: Home, tmp_path: P
     """A cursor that had moved on past what a broken load never stored."""
     with served(case, tmp_path / "system") as (wire, instance):
         load(home, instance, tmp_path)
-        undisturbed, requests = home.content(instance.source), wire.requests
+        undisturbed, requests = home.content(instance.source, case.own_times), wire.requests
         for share in CHECKPOINTS:
             again = Home(tmp_path / f"again{share}")
             again.path.mkdir()
@@ -92,7 +92,7 @@ def test_an_interrupted_load_is_made_good(case: ApiCase, home: Home, tmp_path: P
                 load(again, instance, tmp_path)
             wire.fail_from = None
             load(again, instance, tmp_path)
-            assert again.content(instance.source) == undisturbed
+            assert again.content(instance.source, case.own_times) == undisturbed
 
 
 @every_api
@@ -100,13 +100,13 @@ def test_a_state_from_the_future_is_not_believed(case: ApiCase, home: Home, tmp_
     """A clock that was wrong once blinds the source for ever."""
     with served(case, tmp_path / "system") as (_, instance):
         load(home, instance, tmp_path)
-        before = home.content(instance.source)
+        before = home.content(instance.source, case.own_times)
         _set_state_ahead(home.warehouse, f"raw_{instance.source}")
         with duckdb.connect(str(home.warehouse)) as connection:
             for table in before:
                 connection.execute(f'delete from "raw_{instance.source}"."{table}"')
         load(home, instance, tmp_path)
-        assert home.content(instance.source) == before
+        assert home.content(instance.source, case.own_times) == before
 
 
 @every_api

@@ -31,5 +31,6 @@ CASES = [
             "stores": [{"store": "linden_de"}],
         },
         expected=_expected,
+        keeps_every_file=True,
     )
 ]
