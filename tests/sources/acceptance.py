@@ -92,9 +92,7 @@ def row_counts(home: Home, system: str, *, without_file: str | None = None) -> d
     if without_file is None:
         return {name: len(rows) for name, rows in home.content(system).items() if rows}
     counted = {
-        table.name: home.one(
-            f'select count(*) from "{table.schema}"."{table.name}" where file_name <> ?', without_file
-        )
+        table.name: home.one(f'select count(*) from "{table.schema}"."{table.name}" where file_name <> ?', without_file)
         for table in SYSTEMS[system].tables
     }
     return {name: number for name, number in counted.items() if number}

@@ -77,7 +77,7 @@ where refunds.store_id = %s and orders.id is null and gone.id is null
 _SWEEP = """
 select swept_at, storage, orders_unreadable
 from {order_sweeps}
-where store_id = %s and is_complete and (kind <> 'listing' or %s)
+where store_id = %s and swept_at <= %s and is_complete and (kind <> 'listing' or %s)
 order by swept_at desc
 limit 1
 """
@@ -156,9 +156,12 @@ class Known:
                 )
             }
 
-    def last_sweep(self, *, listings: bool = True) -> LastSweep | None:
-        """The newest recorded sweep that was carried through; of those that read whole orders, if not ``listings``."""
-        for swept_at, storage, unreadable in self._rows(_SWEEP, self.store_id, listings):
+    def last_sweep(self, now: datetime, *, listings: bool = True) -> LastSweep | None:
+        """The newest recorded sweep that was carried through; of those that read whole orders, if not ``listings``.
+
+        One from the future, when a clock was wrong, would keep all others away.
+        """
+        for swept_at, storage, unreadable in self._rows(_SWEEP, self.store_id, now, listings):
             return LastSweep(swept_at.astimezone(UTC), storage, unreadable)
         return None
 

@@ -16,6 +16,7 @@ from dlt.sources import DltResource
 from retail_assets.contracts import Table, table
 from retail_assets.http import HttpStatusError
 from retail_assets.settings import Store
+from retail_assets.sources.cursors import believed
 from retail_assets.sources.intake import Intake, merge_item
 from retail_assets.sources.records import Batch, convert, from_rows
 from retail_assets.sources.schema import compute as pc
@@ -81,7 +82,7 @@ class _Load:
         needs none.
         """
         if not self._sweeps:
-            cursor = dlt.current.resource_state("orders").get(_CURSOR)
+            cursor = believed(dlt.current.resource_state("orders"), _CURSOR, self.intake.now)
             self._sweeps.append(
                 None
                 if cursor is None
@@ -151,7 +152,7 @@ def _orders(load: _Load) -> Iterator[Any]:
     """Orders changed since the last load, then those that the sweep wants read again, then what the sweep found."""
     client, intake, contract = load.client, load.intake, table("woocommerce", "orders")
     state = dlt.current.resource_state()
-    cursor = state.get(_CURSOR)
+    cursor = believed(state, _CURSOR, intake.now)
     counts = intake.counts_of("orders")
     fulfilments = Fulfilments(client, load.known, intake)
     sweep = load.sweep()
@@ -269,7 +270,7 @@ def _refunds(load: _Load) -> Iterator[Any]:
 def _refund_collection(load: _Load, done: IdSet) -> Iterator[Any]:
     state = dlt.current.resource_state()
     contract = table("woocommerce", "refunds")
-    walk = load.client.walk("refunds", _since(state.get(_CURSOR)))
+    walk = load.client.walk("refunds", _since_last_load(state, load))
     newest: datetime | None = None
     for page in walk.pages():
         batch = _convert(contract, page, load.intake)
@@ -286,7 +287,7 @@ def _refunds_by_order(load: _Load, done: IdSet) -> Iterator[Any]:
     newest: datetime | None = None
     walks: list[Walk] = []
     inner: list[Walk] = []
-    for walk in load.order_walks(_since(state.get(_CURSOR))):
+    for walk in load.order_walks(_since_last_load(state, load)):
         walks.append(walk)
         for page in walk.pages():
             newest = _newest(newest, _convert(orders, page, load.intake), orders)
@@ -311,7 +312,7 @@ def _products(load: _Load) -> Iterator[Any]:
     contract = table("woocommerce", "products")
     load.intake.counts_of("products")
     is_whole = _is_due(state, load)
-    walk = load.client.walk("products", {"status": "any", **({} if is_whole else _since(state.get(_CURSOR)))})
+    walk = load.client.walk("products", {"status": "any", **({} if is_whole else _since_last_load(state, load))})
     newest: datetime | None = None
     for page in walk.pages():
         batch = _convert(contract, page, load.intake)
@@ -330,7 +331,7 @@ def _variations(load: _Load) -> Iterator[Any]:
     is_whole = _is_due(state, load)
     walk = load.client.walk(
         "products",
-        {"type": "variable", "status": "any", **({} if is_whole else _since(state.get(_CURSOR)))},
+        {"type": "variable", "status": "any", **({} if is_whole else _since_last_load(state, load))},
     )
     for products in walk.pages():
         for product in _heads(_PRODUCT_HEAD, products, load.intake, contract.name):
@@ -389,8 +390,8 @@ def _tax_rates(load: _Load) -> Iterator[Any]:
         _note_unstable(load.intake, "tax_rates")
 
 
-def _is_due(state: Mapping[str, Any], load: _Load) -> bool:
-    read_at = state.get(_READ_WHOLE)
+def _is_due(state: dict[str, Any], load: _Load) -> bool:
+    read_at = believed(state, _READ_WHOLE, load.intake.now)
     return read_at is None or load.intake.now - datetime.fromisoformat(read_at) >= load.every
 
 
@@ -437,6 +438,11 @@ def _since(cursor: str | None) -> dict[str, str]:
     if cursor is None:
         return {}
     return {"modified_after": naive_gmt(_horizon(cursor)), "dates_are_gmt": "true"}
+
+
+def _since_last_load(state: dict[str, Any], load: _Load) -> dict[str, str]:
+    """The filter for what changed since a resource's own cursor; none if it has none, or one from the future."""
+    return _since(believed(state, _CURSOR, load.intake.now))
 
 
 def _newest(

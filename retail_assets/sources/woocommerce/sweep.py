@@ -239,7 +239,7 @@ def plan_sweep(
         What it found; None when there was no need for one.
     """
     with known.connected():
-        last, whole = known.last_sweep(), known.last_sweep(listings=False)
+        last, whole = known.last_sweep(now), known.last_sweep(now, listings=False)
         is_due = last is None or now - last.swept_at >= every
         storage = client.storage() if last is None or is_due else last.storage
         held = known.control_totals("orders")

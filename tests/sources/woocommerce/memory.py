@@ -124,11 +124,11 @@ class MemoryKnown(Known):
             if above < row["id"] <= up_to
         }
 
-    def last_sweep(self, *, listings: bool = True) -> LastSweep | None:
+    def last_sweep(self, now: datetime, *, listings: bool = True) -> LastSweep | None:
         sweeps = [
             row
             for row in self.warehouse.rows("order_sweeps")
-            if row["is_complete"] and (listings or row["kind"] != "listing")
+            if row["swept_at"] <= now and row["is_complete"] and (listings or row["kind"] != "listing")
         ]
         if not sweeps:
             return None

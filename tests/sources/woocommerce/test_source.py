@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse
 from retail_assets.sources.intake import Counts
 from retail_assets.sources.woocommerce import walk as walk_module
 from retail_assets.sources.woocommerce import woocommerce_source
+from tests.sources import loading as loading_module
 from tests.sources.loading import Home
 from tests.sources.woocommerce.store import STATUSES, FakeStore, settings_for
 from tests.support.replay import replay_app
@@ -34,7 +35,9 @@ def test_the_recorded_store_loads_whole_and_once(
     home: Home, monkeypatch: pytest.MonkeyPatch, has_collection: bool
 ) -> None:
     """A real store did not come to its control totals, lost a kind of refund, or grew when it was read again."""
-    monkeypatch.setattr(walk_module, "server_time", lambda _: datetime(2026, 12, 1, tzinfo=UTC))
+    recorded_at = datetime(2026, 12, 1, tzinfo=UTC)
+    monkeypatch.setattr(walk_module, "server_time", lambda _: recorded_at)
+    monkeypatch.setattr(loading_module, "NOW", recorded_at)
     expected = {"orders": 51, "refunds": 9}
     if has_collection:
         expected |= {"products": 10, "product_variations": 3, "customers": 7, "tax_rates": 11}

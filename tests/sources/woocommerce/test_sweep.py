@@ -217,6 +217,18 @@ def test_refunds_of_trashed_orders_stay_on_the_old_storage(quick: Quick, store: 
     assert {resource for resource, *_ in quick.gone()} == {"refunds"}
 
 
+def test_a_sweep_from_the_future_keeps_no_other_away(home: Home, store: FakeStore, url: str) -> None:
+    """A clock that was wrong once: the sweep of that day passed for the newest, and none was due for years."""
+    store.place(3)
+    load(home, url, *BOTH)
+    home.query("update raw_woocommerce.order_sweeps set swept_at = swept_at + interval 100 years")
+    load(home, url, *BOTH)
+    assert home.query("select kind from raw_woocommerce.order_sweeps order by swept_at") == [
+        ("listing",),
+        ("first_load",),
+    ]
+
+
 def test_what_stands_in_quarantine_is_not_missed_again_and_again(quick: Quick, store: FakeStore) -> None:
     """A broken order is in no table: every sweep read it again, and called it lost."""
     store.place(6, apart=timedelta(hours=1))
