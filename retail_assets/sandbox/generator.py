@@ -15,6 +15,8 @@ from typing import Any, Final
 import msgspec
 
 from retail_assets.sandbox import bank as banking
+from retail_assets.sandbox import threepl
+from retail_assets.sandbox.aftermath import TaxRecorder, Warehouse
 from retail_assets.sandbox.calendars import DAY, PayoutCalendar, PayoutDays, midnight
 from retail_assets.sandbox.catalogue import (
     customer_record,
@@ -25,8 +27,8 @@ from retail_assets.sandbox.catalogue import (
     variation_records,
 )
 from retail_assets.sandbox.channels import ChannelAccount, provider_of
-from retail_assets.sandbox.erp_seed import erp_seed
-from retail_assets.sandbox.history import StoreHistory
+from retail_assets.sandbox.erp_seed import add_deliveries, erp_seed
+from retail_assets.sandbox.history import StoreHistory, Watcher
 from retail_assets.sandbox.journals import TrueBooks
 from retail_assets.sandbox.ledgers import GatewayLedger
 from retail_assets.sandbox.minor import text
@@ -37,7 +39,10 @@ from retail_assets.sandbox.profiles import (
     BANKS,
     CHANNELS,
     ENTITIES,
+    ERP_SHIPS_FOR,
+    LOGISTICS,
     STORES,
+    TAX_ENGINES,
     BankProfile,
     ChannelProfile,
     GatewayProfile,
@@ -52,6 +57,8 @@ from retail_assets.sandbox.truth import TruthWriter, writing_truth
 DEFAULT_AS_OF: Final = datetime(2026, 11, 5, 12, tzinfo=UTC)
 WORLD_FILE: Final = "world.json"
 SEED_FILE: Final = "erp_seed.json"
+#: The ERP's warehouse keeps the delivery notes of the latest orders; a large world would fill it for minutes.
+_ERP_DELIVERIES: Final = 100
 
 #: Called with what is being made, how many are done and how many there will be.
 Progress = Callable[[str, int, int], None]
@@ -131,6 +138,8 @@ def generate(
         for statement in written:
             banking.write_statement(statement, inbox)
     _drop_reports(home, maker.ledgers)
+    for provider_id in LOGISTICS:
+        maker.drop_parcels(provider_id, _emptied(home / "inbox" / provider_id))
     world = World(seed, orders, days, _iso(parameters.as_of), maker.counts, maker.cases)
     # Written last: a world without it is not finished.
     (folder / WORLD_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(asdict(world)), indent=2) + b"\n")
@@ -155,10 +164,18 @@ def _drop_reports(home: Path, ledgers: list[GatewayLedger]) -> None:
     for ledger in ledgers:
         profile = CHANNELS[ledger.gateway_id]
         if not profile.credentials:
-            inbox = home / "inbox" / ledger.gateway_id
-            shutil.rmtree(inbox, ignore_errors=True)
-            inbox.mkdir(parents=True)
-            provider_of(profile).write_files(ledger, inbox)
+            provider_of(profile).write_files(ledger, _emptied(home / "inbox" / ledger.gateway_id))
+
+
+def _emptied(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def documents_file(engine_id: str) -> str:
+    """Name of the file with the documents of a tax engine, below ``sandbox/``."""
+    return f"{engine_id}.documents.json"
 
 
 def _iso(moment: datetime) -> str:
@@ -189,6 +206,8 @@ class _WorldMaker:
         self.counts: dict[str, int] = {}
         self.cases: dict[str, int] = {}
         self.ledgers: list[GatewayLedger] = []
+        self._tax = {key: TaxRecorder(one, STORES[one.store_id].zone) for key, one in TAX_ENGINES.items()}
+        self._warehouses = {store_id: Warehouse(self._window.last) for store_id in STORES}
 
     def _rng(self, part: str) -> Random:
         # A generator of its own for each part, so that a change in one does not stir the others.
@@ -196,8 +215,6 @@ class _WorldMaker:
 
     def make(self) -> dict[str, list[banking.Statement]]:
         parameters = self._parameters
-        seed = erp_seed(self._rates, self._first_day, self._rng("erp"))
-        (self._folder / SEED_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(seed), indent=1) + b"\n")
         header = {
             "seed": parameters.seed,
             "as_of": _iso(parameters.as_of),
@@ -214,10 +231,36 @@ class _WorldMaker:
         self._progress("orders", parameters.orders, parameters.orders)
         for ledger in self.ledgers:
             (self._folder / f"{ledger.gateway_id}.ledger.json").write_bytes(msgspec.json.encode(ledger))
+        self._write_seed()
+        for engine_id, recorder in self._tax.items():
+            documents = recorder.documents()
+            (self._folder / documents_file(engine_id)).write_bytes(msgspec.json.encode(documents))
+            self.counts["tax_documents"] = self.counts.get("tax_documents", 0) + len(documents)
         self.counts["bank_statements"] = sum(len(written) for written in statements.values())
         self.counts["bank_lines"] = sum(len(one.entries) for written in statements.values() for one in written)
         self.counts["truth_exceptions"] = len(truth.exceptions)
         return statements
+
+    def drop_parcels(self, provider_id: str, inbox: Path) -> None:
+        """Drop what a logistics provider reports of the orders it shipped."""
+        profile = LOGISTICS[provider_id]
+        warehouse = self._warehouses[profile.store_id]
+        shipments = warehouse.shipments(profile.carrier)
+        self.counts["shipment_lines"] = self.counts.get("shipment_lines", 0) + len(shipments)
+        levels = warehouse.counts(self._first_day)
+        threepl.write_files(shipments, inbox, returns=warehouse.returns(), levels=levels)
+
+    def _write_seed(self) -> None:
+        seed = erp_seed(self._rates, self._first_day, self._rng("erp"))
+        warehouse = self._warehouses[ERP_SHIPS_FOR]
+        company = ENTITIES[STORES[ERP_SHIPS_FOR].entity_code].company
+        shipped = warehouse.erp_lines(company, _ERP_DELIVERIES)
+        seed = add_deliveries(seed, shipped, reserved=warehouse.reserved())
+        (self._folder / SEED_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(seed), indent=1) + b"\n")
+
+    def _watchers(self, store_id: str) -> list[Watcher]:
+        tax = [self._tax[engine_id] for engine_id, one in TAX_ENGINES.items() if one.store_id == store_id]
+        return [*tax, self._warehouses[store_id]]
 
     def _store(
         self, store: StoreProfile, gateway: GatewayProfile, count: int, cases: list[Any], truth: TruthWriter
@@ -240,7 +283,10 @@ class _WorldMaker:
             self._catalogue(store, store_state, people)
             account = StripeAccount(gateway, payout_days, window.last, gateway_state, self._rng(gateway.gateway_id))
             maker = OrderMaker(store, goods, people, self._rng(f"{store.store_id}/orders"))
-            history = StoreHistory(store, maker, account, books, self._rates, store_state, window.last, rng, accounts)
+            history = StoreHistory(
+                store, maker, account, books, self._rates, store_state, window.last, rng, accounts,
+                self._watchers(store.store_id),
+            )  # fmt: skip
             for plan in plans:
                 history.play(plan)
                 self._done += 1

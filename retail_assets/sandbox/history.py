@@ -1,6 +1,6 @@
 """Plays the plan of each order: what the store, the gateway and the books see of it, and what is the truth about it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
@@ -16,6 +16,9 @@ from retail_assets.sandbox.rates import ExchangeRates
 from retail_assets.sandbox.refunds import Refund, make_refunds
 from retail_assets.sandbox.storage import StateFile, encode
 from retail_assets.sandbox.storebodies import modified_at, order_body, refund_body, status_of
+
+#: Told of an order and its refunds once it is in the store.
+Watcher = Callable[[Order, list[Refund]], None]
 
 #: Orders for which the gateway holds no money.
 _UNPAID: Final = frozenset(Kind) - {Kind.PAID, Kind.TRASH_REFUNDED, Kind.DELETED}
@@ -72,11 +75,13 @@ class StoreHistory:
         as_of: end of the simulated time, Unix seconds.
         rng: source of every choice.
         channels: the other gateway accounts of the store, by their id.
+        watchers: told of each order that the store has.
     """
 
     def __init__(
         self, store: StoreProfile, maker: OrderMaker, account: StripeAccount, books: TrueBooks, rates: ExchangeRates,
         state: StateFile, as_of: int, rng: Random, channels: Mapping[str, ChannelAccount],
+        watchers: Sequence[Watcher] = (),
     ) -> None:  # fmt: skip
         self._store = store
         self._maker = maker
@@ -87,6 +92,7 @@ class StoreHistory:
         self._as_of = as_of
         self._rng = rng
         self._channels = channels
+        self._watchers = watchers
         self._next_meta = 1
         #: The order behind each movement of the other accounts: (gateway id, serial) → order.
         self.channel_orders: dict[tuple[str, int], Order] = {}
@@ -246,6 +252,8 @@ class StoreHistory:
             )  # fmt: skip
             self._next_meta += 2
             self.counts["store_refunds"] += 1
+        for watcher in self._watchers:
+            watcher(order, refunds)
 
     def _find(self, case: Case, order_key: str | None, line: LedgerLine | None, amount: int, currency: str) -> None:
         self.findings.append(Finding(case, order_key, line, text(amount, currency), currency))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import time
 from decimal import Decimal
-from typing import Final
+from typing import Final, Literal
 
 from retail_assets.sandbox.calendars import PayoutCalendar
 from retail_assets.sandbox.minor import half_up
@@ -118,6 +118,27 @@ class ChannelProfile:
     def fee(self, amount: int) -> int:
         """Fee of a sale of ``amount`` minor units, rounded half up."""
         return half_up(amount * self.basis_points, 10_000) + self.fixed_fee
+
+
+@dataclass(frozen=True, slots=True)
+class TaxEngineProfile:
+    """An AvaTax account; ``authorities`` say who is behind a store's tax rate: id → level, code and name."""
+
+    engine_id: str
+    store_id: str
+    account_id: str
+    company_code: str
+    credential: str
+    authorities: dict[int, tuple[Literal["state", "city"], str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class LogisticsProfile:
+    """A logistics provider that ships for one store and reports by files."""
+
+    provider_id: str
+    store_id: str
+    carrier: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +293,29 @@ CHANNELS: Final = {
         credentials=("MOLLIE_DE_API_KEY",),
         calendar=PayoutCalendar("DE", "Europe/Amsterdam", frozenset({3}), time(1, 0), 1, 1),
     ),
+    "kawa_jp": ChannelProfile(
+        gateway_id="kawa_jp", system="settlement_file", store_id="aoi_jp", bank_id="bank_jp", entity_code="JP",
+        currency="JPY", reference_prefix="AO-", payment_method="kawa_card", payment_title="クレジットカード", share=150,
+        basis_points=325, fixed_fee=0, bank_name="KAWA CARD", clearing_account="1251",
+        # Its files know one day of a payout: the one on which the money is on the bank.
+        calendar=PayoutCalendar("JP", "Asia/Tokyo", frozenset({0}), time(4, 0), 2, 0),
+    ),
 }  # fmt: skip
+
+TAX_ENGINES: Final = {
+    "avatax_us": TaxEngineProfile(
+        engine_id="avatax_us", store_id="cedar_us", account_id="2000123456", company_code="CEDARPINE",
+        credential="AVATAX_US_LICENSE_KEY",
+        authorities={
+            1: ("state", "36", "NEW YORK"), 2: ("city", "51000", "NEW YORK CITY"), 3: ("state", "06", "CALIFORNIA"),
+        },
+    ),
+}  # fmt: skip
+
+LOGISTICS: Final = {"lager_de": LogisticsProfile("lager_de", "linden_de", "DHL")}
+
+#: The store whose parcels leave from the ERP's own warehouse.
+ERP_SHIPS_FOR: Final = "cedar_us"
 
 
 def channels_of(store_id: str) -> tuple[ChannelProfile, ...]:

@@ -17,16 +17,18 @@ from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
-from retail_assets.sandbox import klarna, mollie, paypal, stripe, woocommerce, woopayments
+from retail_assets.sandbox import klarna, mollie, paypal, stripe, tax, woocommerce, woopayments
 from retail_assets.sandbox.faults import Faults
-from retail_assets.sandbox.generator import SEED_FILE, World, read_world
+from retail_assets.sandbox.generator import SEED_FILE, World, documents_file, read_world
 from retail_assets.sandbox.ledgers import GatewayLedger
 from retail_assets.sandbox.profiles import (
     CHANNELS,
     ERP_CREDENTIALS,
     GATEWAYS,
     STORES,
+    TAX_ENGINES,
     ChannelProfile,
+    TaxEngineProfile,
     gateway_credential,
     store_credentials,
 )
@@ -81,15 +83,15 @@ class SimulatedRetailer(Starlette):
         for name, system in self._systems.items():
             if name == ERP_MOUNT:
                 system.state.site.close()
-            elif name not in CHANNELS:
+            elif name in STORES or name in GATEWAYS:
                 system.state.connection.close()
 
 
 def create_app(home: Path, credentials: Mapping[str, str]) -> SimulatedRetailer:
     """The simulated retailer of ``home`` as one application.
 
-    Stores are at ``/<store_id>``, gateway accounts at ``/<gateway_id>``, the ERP at ``/erp_main``; ``/_sandbox/world``
-    says what was generated, ``/_sandbox/faults`` makes a system misbehave.
+    Stores are at ``/<store_id>``, gateway accounts at ``/<gateway_id>``, tax engines at ``/<engine_id>``, the ERP at
+    ``/erp_main``; ``/_sandbox/world`` says what was generated, ``/_sandbox/faults`` makes a system misbehave.
 
     Args:
         home: RETAIL_HOME with a generated world.
@@ -117,6 +119,9 @@ def create_app(home: Path, credentials: Mapping[str, str]) -> SimulatedRetailer:
             keys = [_credential(credentials, name) for name in channel.credentials]
             ledger = msgspec.json.decode((folder / f"{gateway_id}.ledger.json").read_bytes(), type=GatewayLedger)
             systems[gateway_id] = _channel(channel, ledger, keys, as_of)
+    for engine_id, engine in TAX_ENGINES.items():
+        key = _credential(credentials, engine.credential)
+        systems[engine_id] = _tax_engine(folder / documents_file(engine_id), engine, key, as_of)
     systems[ERP_MOUNT] = _erp(folder, credentials, as_of)
     return SimulatedRetailer(world, systems)
 
@@ -130,6 +135,13 @@ def _channel(channel: ChannelProfile, ledger: GatewayLedger, keys: Sequence[str]
     if channel.system == "klarna":
         return klarna.create_app(ledger, KLARNA_USER, keys[0], as_of)
     return mollie.create_app(ledger, keys[0], as_of)
+
+
+def _tax_engine(path: Path, engine: TaxEngineProfile, license_key: str, as_of: datetime) -> Starlette:
+    documents = msgspec.json.decode(path.read_bytes(), type=list[tax.TaxDocument])
+    return tax.create_avatax_app(
+        documents, company_code=engine.company_code, account_id=engine.account_id, license_key=license_key, now=as_of
+    )
 
 
 def _erp(folder: Path, credentials: Mapping[str, str], as_of: datetime) -> Starlette:

@@ -121,7 +121,7 @@ def write_files(ledger: GatewayLedger, folder: Path) -> list[Path]:
     """Drop the acquirer's files: one a settlement, and one with what is still open.
 
     Args:
-        ledger: amounts in minor units; ``reference_prefix`` is put before the order number.
+        ledger: amounts in minor units; ``reference_prefix`` is put before the order number, times are in ``zone``.
     """
     paths = []
     for payout in ledger.payouts:
@@ -152,7 +152,7 @@ def _of(ledger: GatewayLedger, payout: int | None) -> list[Movement]:
 
 
 def _acquirer_file(ledger: GatewayLedger, movements: Sequence[Movement], payout: LedgerPayout | None) -> bytes:
-    zone = ZoneInfo(str(ACQUIRER_MAPPING["time_zone"]))
+    zone = ZoneInfo(ledger.zone)
     written = io.StringIO()
     writer = csv.writer(written, delimiter=";", lineterminator="\r\n")
     writer.writerow(_ACQUIRER_HEADER)

@@ -15,6 +15,7 @@ from retail_assets.sandbox.profiles import (
     ERP_CREDENTIALS,
     GATEWAYS,
     STORES,
+    TAX_ENGINES,
     gateway_credential,
     store_credentials,
 )
@@ -26,6 +27,7 @@ CREDENTIALS = {
     **{gateway_credential(gateway_id): f"sk_test_{gateway_id}" for gateway_id in GATEWAYS},
     **dict.fromkeys(ERP_CREDENTIALS, "erp"),
     **{name: f"channel_{name.lower()}" for channel in CHANNELS.values() for name in channel.credentials},
+    **{engine.credential: f"tax_{engine_id}" for engine_id, engine in TAX_ENGINES.items()},
 }
 
 
