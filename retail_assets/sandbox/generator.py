@@ -207,7 +207,8 @@ class _WorldMaker:
         self.cases: dict[str, int] = {}
         self.ledgers: list[GatewayLedger] = []
         self._tax = {key: TaxRecorder(one, STORES[one.store_id].zone) for key, one in TAX_ENGINES.items()}
-        self._warehouses = {store_id: Warehouse(self._window.last) for store_id in STORES}
+        shipping = dict.fromkeys([ERP_SHIPS_FOR, *(one.store_id for one in LOGISTICS.values())])
+        self._warehouses = {store_id: Warehouse(self._window.last) for store_id in shipping}
 
     def _rng(self, part: str) -> Random:
         # A generator of its own for each part, so that a change in one does not stir the others.
@@ -260,7 +261,7 @@ class _WorldMaker:
 
     def _watchers(self, store_id: str) -> list[Watcher]:
         tax = [self._tax[engine_id] for engine_id, one in TAX_ENGINES.items() if one.store_id == store_id]
-        return [*tax, self._warehouses[store_id]]
+        return [*tax, *(warehouse for key, warehouse in self._warehouses.items() if key == store_id)]
 
     def _store(
         self, store: StoreProfile, gateway: GatewayProfile, count: int, cases: list[Any], truth: TruthWriter

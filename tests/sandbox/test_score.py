@@ -10,9 +10,11 @@ from rich.console import Console
 
 from retail_assets.sandbox.datafaults import corrupt_bank_file
 from retail_assets.sandbox.generator import generate
+from retail_assets.sandbox.profiles import CHANNELS, STRIPE_CLEARING
 from retail_assets.sandbox.score import WarehouseNotReadyError, score
 from tests.sandbox.conftest import State
 
+CLEARING = {STRIPE_CLEARING, *(channel.clearing_account for channel in CHANNELS.values())}
 TABLES = """
 create schema marts;
 create table marts.rec_settlement_lines (settlement_line_key text, order_key text, match_status text);
@@ -57,7 +59,7 @@ def perfect_marts(home: Path) -> None:
         for entry in truth["journals"]:
             entries.append((entry["entry_id"], entry["posting_date"], "held" if entry["held"] else "ready"))
             for line in entry["lines"]:
-                role = "gateway_clearing" if line["account_code"] == "1250" else "other"
+                role = "gateway_clearing" if line["account_code"] in CLEARING else "other"
                 lines.append(
                     (entry["entry_id"], entry["entity_code"], line["account_code"], role, line["debit"], line["credit"])
                 )

@@ -33,6 +33,8 @@ def test_every_system_answers_at_its_own_path(server: RunningServer) -> None:
         assert requests.get(f"{server.url}/{path}", timeout=10).status_code == 401
     for path in ("stripe_us/v1/balance", "stripe_de/v1/balance", "stripe_jp/v1/balance"):
         assert requests.get(f"{server.url}/{path}", timeout=10).status_code == 401
+    documents = "avatax_us/api/v2/companies/CEDARPINE/transactions"
+    assert requests.get(f"{server.url}/{documents}", timeout=10).status_code == 401
     assert requests.get(f"{server.url}/erp_main/api/resource/Company", timeout=10).status_code in (401, 403)
     world = requests.get(f"{server.url}/_sandbox/world", timeout=10).json()
     assert (world["seed"], world["orders"]) == (7, 450)
