@@ -18,6 +18,7 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import MaxRetryError
 from urllib3.util.retry import Retry
 
 #: Methods that change nothing and may therefore be sent again without a look-up.
@@ -145,6 +146,44 @@ class _ConsiderateRetry(Retry):
         return super().sleep_for_retry(response)
 
 
+class _SigningAdapter(HTTPAdapter):
+    """Retries by the same rules, each attempt signed anew.
+
+    WooCommerce remembers the nonces of OAuth's signatures and refuses a request that it has seen before, also one that
+    it failed to answer.
+    """
+
+    def __init__(self, auth: AuthBase, retry: Retry) -> None:
+        super().__init__(pool_maxsize=_MOST_CONNECTIONS)
+        self._auth = auth
+        self._retry = retry
+
+    def send(self, request: requests.PreparedRequest, *arguments: Any, **named: Any) -> requests.Response:
+        retry = self._retry
+        while True:
+            try:
+                response = super().send(self._auth(request.copy()), *arguments, **named)
+            except (requests.ConnectionError, requests.Timeout) as error:
+                if request.method not in _SAFE_METHODS:
+                    raise
+                try:
+                    retry = retry.increment(request.method, request.url)
+                except MaxRetryError:
+                    raise error from None
+                retry.sleep()
+                continue
+            raw: BaseHTTPResponse = response.raw
+            raw.retries = retry
+            if not retry.is_retry(request.method or "", response.status_code, "Retry-After" in response.headers):
+                return response
+            try:
+                retry = retry.increment(request.method, request.url, response=raw)
+            except MaxRetryError:
+                return response
+            raw.drain_conn()
+            retry.sleep(raw)
+
+
 class HttpClient:
     """A client bound to one base URL; credentials never leave its host.
 
@@ -181,8 +220,9 @@ class HttpClient:
             self._quota.tighten(requests_per_second)
         self._session = requests.Session()
         self._session.headers.update({"User-Agent": "retail-assets", "Accept": "application/json", **(headers or {})})
-        # Without an auth of its own, requests would let a netrc entry replace the Authorization header.
-        self._session.auth = auth or _unchanged
+        # Without an auth of its own, requests would let a netrc entry replace the Authorization header; signing is the
+        # adapter's.
+        self._session.auth = _unchanged
         # A proxy or netrc entry of the environment must not see, or replace, a store's credentials on loopback.
         self._session.trust_env = urlsplit(self.base_url).hostname not in _LOOPBACK
         retry = type("Retry", (_ConsiderateRetry,), {"quota": self._quota})(
@@ -196,10 +236,11 @@ class HttpClient:
             respect_retry_after_header=True,
             raise_on_status=False,
         )
-        # Other hosts are refused before anything is sent; an own spelling of the host (IDN) must not lose the retries.
-        self._session.mount(
-            f"{urlsplit(self.base_url).scheme}://", HTTPAdapter(max_retries=retry, pool_maxsize=_MOST_CONNECTIONS)
+        adapter = (
+            _SigningAdapter(auth, retry) if auth else HTTPAdapter(max_retries=retry, pool_maxsize=_MOST_CONNECTIONS)
         )
+        # Other hosts are refused before anything is sent; an own spelling of the host (IDN) must not lose the retries.
+        self._session.mount(f"{urlsplit(self.base_url).scheme}://", adapter)
         self._retries = retries
 
     def request(

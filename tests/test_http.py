@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from requests.auth import HTTPBasicAuth
+from requests_oauthlib import OAuth1
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -137,6 +138,32 @@ def test_a_server_error_is_read_again(server: tuple[Recorder, str]) -> None:
     recorder.answers["/orders"] = [Response(status_code=503), PlainTextResponse("ok")]
     with client(url) as http:
         assert http.get("orders").text == "ok"
+
+
+def test_each_attempt_is_signed_anew(server: tuple[Recorder, str]) -> None:
+    """WooCommerce took the retry after a 502 for a replay: 401, nonce has already been used, and the load was over."""
+    recorder, url = server
+    recorder.answers["/orders"] = [Response(status_code=502), Response(status_code=504), PlainTextResponse("ok")]
+    with client(url, auth=OAuth1("ck", "cs", signature_type="auth_header")) as http:
+        assert http.get("orders").text == "ok"
+        assert http.requests == 3
+    signatures = [headers["authorization"] for _, _, headers, _ in recorder.requests]
+    assert len(set(signatures)) == 3
+    assert all(signature.count("oauth_nonce=") == 1 for signature in signatures)
+
+
+def test_signed_requests_end_as_others_do(server: tuple[Recorder, str]) -> None:
+    """A store with a signature was asked for ever, or a write with one was sent twice."""
+    recorder, url = server
+    recorder.answers["/orders"] = [PlainTextResponse("down", 503)]
+    with client(url, retries=1, auth=HTTPBasicAuth("ck", "cs")) as http:
+        for method, sent in (("GET", 2), ("POST", 1)):
+            with pytest.raises(HttpStatusError, match="HTTP 503"):
+                http.request(method, "orders")
+            assert recorder.count[method, "/orders"] == sent
+    nobody = "http://127.0.0.1:9"
+    with client(nobody, retries=1, auth=HTTPBasicAuth("ck", "cs")) as http, pytest.raises(HttpUnavailableError):
+        http.get("orders")
 
 
 def test_retries_end(server: tuple[Recorder, str]) -> None:
