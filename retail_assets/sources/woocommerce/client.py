@@ -15,7 +15,7 @@ from requests_oauthlib import OAuth1
 from retail_assets.http import HttpClient, HttpError, HttpStatusError
 from retail_assets.settings import Store
 from retail_assets.sources.woocommerce.ids import NO_IDS, IdSet
-from retail_assets.sources.woocommerce.walk import UnexpectedAnswerError, Walk, records_of
+from retail_assets.sources.woocommerce.walk import UnexpectedAnswerError, Walk, body_of, records_of
 
 _API: Final = "wc/v3"
 #: WooCommerce's words for a 404 that means "no such order", and not "no such address".
@@ -105,7 +105,7 @@ class StoreClient:
         innocent order at the page seam.
         """
         try:
-            found = msgspec.json.decode(self.get("orders/statuses").content, type=list[dict[str, Any]])
+            found = msgspec.json.decode(body_of(self.get("orders/statuses")), type=list[dict[str, Any]])
         except HttpStatusError as error:
             if error.status in (HTTPStatus.NOT_FOUND, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
                 return ()
@@ -129,7 +129,7 @@ class StoreClient:
 
     def _read_storage(self) -> str:
         try:
-            answer = msgspec.json.decode(self.get("system_status", {"_fields": "settings"}).content)
+            answer = msgspec.json.decode(body_of(self.get("system_status", {"_fields": "settings"})))
             enabled = answer["settings"]["HPOS_enabled"]
         except (HttpStatusError, msgspec.MsgspecError, LookupError, TypeError):
             return "unknown"
@@ -142,7 +142,7 @@ class StoreClient:
             HttpStatusError: any other refusal: a 404 of the web server proves nothing.
         """
         try:
-            return self.get(f"orders/{order_id}").content
+            return body_of(self.get(f"orders/{order_id}"))
         except HttpStatusError as error:
             if error.status == HTTPStatus.NOT_FOUND and _error_code(error.body) == _NO_SUCH_ORDER:
                 return None

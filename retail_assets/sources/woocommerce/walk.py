@@ -7,6 +7,7 @@ list from the first request to the last is seen, whatever comes or goes meanwhil
 fetched.
 """
 
+import codecs
 import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -223,6 +224,11 @@ def identity_of(record: bytes) -> Identity:
     return hashlib.sha256(record).digest() if identity is None else identity
 
 
+def body_of(response: Response) -> bytes:
+    """The answer as sent, but for a byte order mark: one PHP file saved with it puts it before all that a shop says."""
+    return response.content.removeprefix(codecs.BOM_UTF8)
+
+
 def records_of(response: Response) -> list[bytes]:
     """The records of a list, byte for byte.
 
@@ -230,7 +236,7 @@ def records_of(response: Response) -> list[bytes]:
         UnexpectedAnswerError: it is no JSON list: a maintenance page, a PHP warning, an error object.
     """
     try:
-        return [bytes(raw) for raw in _PAGE.decode(response.content)]
+        return [bytes(raw) for raw in _PAGE.decode(body_of(response))]
     except (msgspec.MsgspecError, RecursionError) as error:
         where = response.url.split("?", 1)[0]
         start = response.text[:200]

@@ -9,7 +9,9 @@ import pytest
 import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from requests.adapters import HTTPAdapter
 from starlette.responses import HTMLResponse, JSONResponse, Response
+from urllib3 import HTTPResponse
 
 from retail_assets.http import HttpStatusError
 from retail_assets.sources.woocommerce import walk as walk_module
@@ -49,6 +51,12 @@ def test_plain_http_is_signed_and_holds_no_secret(store: FakeStore, reader: Stor
     assert len({query["oauth_nonce"] for query in store.queries}) == 2
 
 
+def test_a_byte_order_mark_is_no_data(store: FakeStore, reader: StoreClient) -> None:
+    """One PHP file of a theme saved with a byte order mark puts it before every answer, and nothing could be read."""
+    store.raw["orders"] = Response(b'\xef\xbb\xbf[{"id": 1}]', media_type="application/json")
+    assert ids(reader.walk("orders")) == [1]
+
+
 def test_a_wrong_secret_is_an_error_without_the_secret(store: FakeStore) -> None:
     """A key that no longer opens the store looked like a store without orders; the error printed it."""
     with running(store.app()) as url:
@@ -64,13 +72,13 @@ def test_https_uses_basic_and_no_query_secret(monkeypatch: pytest.MonkeyPatch) -
     """On https the keys travelled in the address, where proxies and logs keep them."""
     sent: list[requests.PreparedRequest] = []
 
-    def send(_: requests.Session, request: requests.PreparedRequest, **__: object) -> requests.Response:
+    def send(_: HTTPAdapter, request: requests.PreparedRequest, **__: object) -> requests.Response:
         sent.append(request)
         answer = requests.Response()
-        answer.status_code, answer._content = 200, b"[]"
+        answer.status_code, answer._content, answer.raw = 200, b"[]", HTTPResponse()
         return answer
 
-    monkeypatch.setattr(requests.Session, "send", send)
+    monkeypatch.setattr(HTTPAdapter, "send", send)
     reader = StoreClient(settings_for("https://shop.example/brand/"))
     ids(reader.walk("orders", {"status": "any"}))
     reader.close()
