@@ -16,6 +16,10 @@ _LONGEST_SHOWN_VALUE: Final = 200
 _NUMBER: Final = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _SCALES: Final[dict[ColumnType, int]] = {"amount": 4, "rate": 12}
 _EXACT: Final = Context(prec=60, traps=[Inexact, InvalidOperation])
+_ROUNDING: Final = Context(prec=60, traps=[InvalidOperation])
+# A JSON number of so many digits is a binary fraction written out: PHP's serialize_precision of 17 makes
+# 7.7000000000000002 of 7.7.
+_DIGITS_OF_A_FLOAT: Final = 16
 
 _TYPE_IN_WORDS: Final[dict[ColumnType, str]] = {
     "integer": "a whole number of at most 64 bits",
@@ -41,7 +45,8 @@ def repair(table: Table, record: bytes) -> bytes:
     """Bring one record's harmless deviations into the declared shape.
 
     Harmless means that no value is guessed: ``[]`` for an empty object, ``""`` for nothing, a number where text is
-    declared, a whole number written as text.
+    declared, a whole number written as text, a list that PHP wrote with its positions as names. Of a rate (never of an
+    amount) what a float has beyond its own precision is rounded off.
 
     Raises:
         UnfitError: naming the field that cannot be mended.
@@ -91,6 +96,8 @@ def _repair_children(child: Table, document: dict[str, Any]) -> None:
     if elements in ({}, ""):
         document[path] = []
         return
+    if isinstance(elements, dict) and all(name.isdecimal() for name in elements):
+        elements = document[path] = list(elements.values())  # PHP's list from which a plugin took one out
     if not isinstance(elements, list):
         raise UnfitError(path, elements, "is not a list")
     for position, element in enumerate(elements):
@@ -135,7 +142,8 @@ def _fit(column: Column, value: Any, name: str) -> Any:
         if column.type == "integer":
             return _whole(text)
         if column.type in _SCALES:
-            text = _plain(text, _SCALES[column.type])
+            is_float = column.type == "rate" and isinstance(value, _Number)
+            text = _plain(text, _SCALES[column.type], is_float=is_float)
         pa.scalar(text).cast(PARSED_TYPES[column.type])
     except (ArithmeticError, pa.ArrowInvalid, ValueError) as error:
         raise unfit from error
@@ -149,9 +157,11 @@ def _whole(text: str) -> int:
     return pa.scalar(int(number), pa.int64()).as_py()
 
 
-def _plain(text: str, scale: int) -> str:
-    """The number without exponent and with ``scale`` decimals, none of them lost."""
-    return format(_number(text).quantize(Decimal(1).scaleb(-scale), context=_EXACT), "f")
+def _plain(text: str, scale: int, *, is_float: bool) -> str:
+    """The number without exponent and with ``scale`` decimals, none of them lost but the noise of a float."""
+    number = _number(text)
+    is_noisy = is_float and len(number.as_tuple().digits) >= _DIGITS_OF_A_FLOAT
+    return format(number.quantize(Decimal(1).scaleb(-scale), context=_ROUNDING if is_noisy else _EXACT), "f")
 
 
 def _number(text: str) -> Decimal:

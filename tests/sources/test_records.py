@@ -306,6 +306,22 @@ def test_php_shapes_are_taken() -> None:
     )
 
 
+def test_a_list_with_positions_as_names_is_a_list() -> None:
+    """A plugin that takes one line out makes PHP write the others as an object, and all such orders were refused."""
+    first, second = {**ORDER["line_items"][0], "id": 1}, {**ORDER["line_items"][0], "id": 2}
+    batch = load(order(line_items={"1": first, "3": second}))
+    assert [row["id"] for row in rows(batch, LINES)] == [1, 2]
+
+
+@pytest.mark.parametrize("literal", ["7.7000000000000002", "7.70000000000000017763568394002504646778106689453125"])
+def test_the_noise_of_a_float_is_taken_off_a_rate(literal: str) -> None:
+    """PHP with serialize_precision 17 writes 7.7 so: every order with that tax rate, or that quantity, was refused."""
+    lines = [{**ORDER["line_items"][0], "quantity": "QUANTITY"}]
+    batch = load(order(line_items=lines).replace(b'"QUANTITY"', literal.encode()))
+    assert [row["quantity"] for row in rows(batch, LINES)] == [Decimal("7.7")]
+    assert refusal(load(order(line_items=[{**lines[0], "quantity": literal}]))).field == "line_items[0].quantity"
+
+
 def test_text_from_a_number_is_the_number() -> None:
     """An order number that came as a number got quotation marks, and matched no payment any more."""
     assert one(load(order(number=1001)))["number"] == "1001"
