@@ -14,9 +14,13 @@ import mt940
 
 from retail_assets.sources.bank.statements import Entry, Statement, StatementError, amount_of, joined, require_sum
 
-_TAG: Final = re.compile(r"^:([0-9]{2}[A-Z]?):", re.MULTILINE)
+# :NS: holds what a bank adds of its own, to the statement or to a line.
+_TAG: Final = re.compile(r"^:([0-9]{2}[A-Z]?|NS):", re.MULTILINE)
+# The end of a message, with the trailer of its envelope on the same line or not, or the header of the next one.
+_END: Final = re.compile(r"^(?:-\}?(?:\{.*)?|\{.*)\s*$", re.MULTILINE)
 _BALANCE: Final = re.compile(r"([CD])([0-9]{6})([A-Z]{3})([0-9]+,?[0-9]*)")
-_LINE: Final = re.compile(r"([0-9]{6})([0-9]{4})?(RC|RD|C|D)([A-Z])?([0-9]+,?[0-9]*)(?=[A-Z])")
+# Some banks (ASN, Citi) keep the place of an entry date that they do not give with blanks.
+_LINE: Final = re.compile(r"([0-9]{6})([0-9]{4}| {4})?(RC|RD|C|D)([A-Z])?([0-9]+,?[0-9]*)(?=[A-Z])")
 _SIGNS: Final = {"C": 1, "D": -1, "RC": -1, "RD": 1}
 # A file may be in what SWIFT allows (ASCII), or in what the bank's machine uses.
 _ENCODINGS: Final = ("utf-8-sig", "cp1252", "latin-1")
@@ -36,7 +40,7 @@ def read_statements(content: bytes) -> Iterator[Statement | StatementError]:
         raise StatementError("holds no field :20:, so it is no MT940 statement", element=":20:")
     for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
         # What stands behind a statement: the end of its message, and the header of the next one.
-        body = re.split(r"^(?:-\}?|\{.*)\s*$", text[start:end], maxsplit=1, flags=re.MULTILINE)[0]
+        body = _END.split(text[start:end], maxsplit=1)[0]
         fields = list(_fields(body))
         try:
             yield _statement(fields)
@@ -135,7 +139,7 @@ def _entry(line: Sequence[Field], currency: str) -> Entry:
         amount=_SIGNS[side] * amount_of(text, ":61:"),
         currency=currency,
         is_reversal=side in ("RC", "RD"),
-        booking_date=_booked(booked, value_date) if booked else value_date,
+        booking_date=_booked(booked, value_date) if booked and booked.strip() else value_date,
         value_date=value_date,
         bank_reference=_text(found.get("bank_reference")),
         end_to_end_id=_text(found.get("end_to_end_reference")) or customer,
@@ -149,14 +153,19 @@ def _taken_apart(line: Sequence[Field], currency: str) -> dict[str, Any]:
     """The parts of one line and its information field, as mt-940 reads them."""
     # The package wants a statement around a line, and gives nothing at all for one that it cannot read.
     written = "".join(part for _, _, part in line)
-    try:
-        read = mt940.models.Transactions()
-        read.parse(f":20:X\n:25:X\n:28C:1\n:60F:C000101{currency}0,\n{written}\n")
-        (transaction,) = read
-    except (ValueError, AssertionError, RuntimeError, KeyError) as error:
-        value = line[0][1][:80]
-        raise StatementError(f"cannot be taken apart: {error}", element=":61:", value=value) from error
-    return transaction.data
+    faults: list[Exception] = []
+    # Some banks (ASN) write an account where SWIFT has room for a reference of 16 characters.
+    variants: list[dict[int | str, mt940.tags.Tag]] = [{}, {mt940.tags.StatementASNB.id: mt940.tags.StatementASNB()}]
+    for tags in variants:
+        try:
+            read = mt940.models.Transactions(tags=tags)
+            read.parse(f":20:X\n:25:X\n:28C:1\n:60F:C000101{currency}0,\n{written}\n")
+            (transaction,) = read
+            return transaction.data
+        except (ValueError, AssertionError, RuntimeError, KeyError) as error:
+            faults.append(error)
+    value = line[0][1][:80]
+    raise StatementError(f"cannot be taken apart: {faults[0]}", element=":61:", value=value) from faults[0]
 
 
 def _name(line: Sequence[Field]) -> str | None:

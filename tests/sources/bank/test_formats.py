@@ -60,6 +60,47 @@ def test_mt940_signs_texts_and_days() -> None:
     assert first.payload.decode() in MT940
 
 
+ASN = """{1:F01ASNBNL21XXXX0000000000}{2:O940ASNBNL21XXXXN}{3:}{4:
+:20:0000000000
+:25:NL81ASNB9999999999
+:28C:1/1
+:NS:22JOHN DOE
+23John Doe
+:60F:C200101EUR444,29
+:61:200101    D65,00NOVBNL47INGB9999999999
+j doe
+:86:NL47INGB9999999999 j doe
+
+Betaling sieraden
+
+:62F:C200101EUR379,29
+-}{5:}
+{1:F01ASNBNL21XXXX0000000000}{2:O940ASNBNL21XXXXN}{3:}{4:
+:20:0000000000
+:25:NL81ASNB9999999999
+:28C:2/1
+:60F:C200102EUR379,29
+:62F:C200102EUR379,29
+-}{5:}
+"""
+
+
+def test_mt940_of_banks_with_ways_of_their_own() -> None:
+    """A trailer on the line of the end mark was read as part of the closing balance; blanks in place of an entry date,
+    and an account in place of a reference, refused the statement; a bank's own field became part of the number."""
+    first, second = mt940.read_statements(ASN.encode())
+    assert isinstance(first, Statement)
+    assert isinstance(second, Statement)
+    assert (first.statement_id, second.statement_id) == ("2020-01-01-1-1", "2020-01-02-2-1")
+    (line,) = first.entries
+    assert (line.amount, line.booking_date, line.end_to_end_id) == (
+        Decimal(-65),
+        date(2020, 1, 1),
+        "NL47INGB9999999999",
+    )
+    assert "Betaling sieraden" in (line.remittance_text or "")
+
+
 def test_mt940_statements_of_a_file_stay_apart() -> None:
     """Two statements in a file were merged into one with the balances of both."""
     second = MT940.replace("00012/", "00013/").replace("C261101EUR1000,00", "C261103EUR1280,50")
