@@ -32,6 +32,7 @@ from retail_assets.sources.woocommerce.walk import Page, Walk, identity_of
 OVERLAP: Final = timedelta(minutes=10)
 
 _CURSOR: Final = "modified_after"
+_REFUSED: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
 _READ_WHOLE: Final = "read_whole_at"
 _HIGHEST_ID: Final = "highest_id"
 _LOG: Final = logging.getLogger(__name__)
@@ -135,14 +136,30 @@ def woocommerce_source(store: Store, intake: Intake) -> Sequence[DltResource]:
     def resource(name: str, rows: Callable[[_Load], Iterator[Any]]) -> DltResource:
         return dlt.resource(load.holding(rows), name=name, schema_contract=SCHEMA_CONTRACT, write_disposition="merge")
 
+    def side_list(name: str, rows: Callable[[_Load], Iterator[Any]]) -> DltResource:
+        return resource(name, lambda load: _if_allowed(name, rows, load))
+
     return (
         resource("orders", _orders),
         resource("refunds", _refunds),
-        resource("products", _products),
-        resource("product_variations", _variations),
-        resource("customers", _customers),
-        resource("tax_rates", _tax_rates),
+        side_list("products", _products),
+        side_list("product_variations", _variations),
+        side_list("customers", _customers),
+        side_list("tax_rates", _tax_rates),
     )
+
+
+def _if_allowed(name: str, rows: Callable[[_Load], Iterator[Any]], load: _Load) -> Iterator[Any]:
+    """A list beside the orders; one that the store refuses keeps no order away. The orders report a wrong key."""
+    try:
+        yield from rows(load)
+    except HttpStatusError as error:
+        if error.status not in _REFUSED:
+            raise
+        load.intake.counts_of(name).notes.append(
+            f"the store refuses this list (HTTP {error.status}), so what is there of it stays as it was: give the "
+            "key's user the right to read it, or tell the firewall"
+        )
 
 
 # -- orders ------------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, JSONResponse
 
 from retail_assets.sources.intake import Counts
 from retail_assets.sources.woocommerce import walk as walk_module
@@ -252,6 +252,15 @@ def test_a_bad_order_is_quarantined_and_heals(home: Home, store: FakeStore, url:
     assert asked_after(store) is not None
     assert [row["field"] for row in home.quarantined()] == ["id"]
     assert home.one("select total from raw_woocommerce.orders where id = 103") == Decimal("12.35")
+
+
+def test_a_list_that_the_store_refuses_keeps_no_order_away(home: Home, store: FakeStore, url: str) -> None:
+    """A key whose user may not list customers left the warehouse without a single order."""
+    store.place(3)
+    store.raw["customers"] = JSONResponse({"code": "woocommerce_rest_cannot_view"}, 401)
+    counts = load(home, url, "orders", "customers")
+    assert counts["orders"].loaded == 3
+    assert "HTTP 401" in counts["customers"].notes[0]
 
 
 def test_a_failed_load_leaves_the_cursor(home: Home, store: FakeStore, url: str) -> None:
