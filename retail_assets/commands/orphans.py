@@ -2,16 +2,20 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
 import dagster as dg
+import duckdb
 
 from retail_assets import keys
 from retail_assets.commands import CommandError
 from retail_assets.settings import Settings
 
+_LONGEST_WAIT_SECONDS: Final = 60
+_WAIT_SECONDS: Final = 0.25
 _IN_PROGRESS: Final = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -60,3 +64,21 @@ def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
         instance.report_run_failed(run, "Its command was killed; the next run goes on from there.")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
     return [run.run_id for run in dead]
+
+
+def wait_for_warehouse(settings: Settings) -> None:
+    """Wait until nobody holds the warehouse: dbt goes on for a while after the command that started it was killed.
+
+    Raises:
+        duckdb.IOException: it is still held after a minute; names the process.
+    """
+    deadline = time.monotonic() + _LONGEST_WAIT_SECONDS
+    while settings.warehouse_path.exists():
+        try:
+            duckdb.connect(str(settings.warehouse_path)).close()
+        except duckdb.IOException:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_WAIT_SECONDS)
+        else:
+            return

@@ -19,7 +19,7 @@ from rich.markup import escape
 
 from retail_assets import keys
 from retail_assets.commands.home import environment, prepare_home
-from retail_assets.commands.orphans import end_dead_runs, sole_runner
+from retail_assets.commands.orphans import end_dead_runs, sole_runner, wait_for_warehouse
 from retail_assets.definitions import build_definitions, build_ingest_definitions
 from retail_assets.defs.checks.gate import gate_state
 from retail_assets.defs.export.sensors import request_export
@@ -92,6 +92,7 @@ def post_entities(settings: Settings, console: Console, entities: list[str]) -> 
 def _instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     with sole_runner(settings), dg.DagsterInstance.get() as instance:
         end_dead_runs(instance)
+        wait_for_warehouse(settings)
         yield instance
 
 
