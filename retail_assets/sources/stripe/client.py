@@ -72,15 +72,19 @@ class StripeClient:
                 time.sleep(_FIRST_WAIT_SECONDS * 2**attempt)
         return self._http.get(path, params)
 
-    def pages(self, path: str, params: Mapping[str, Any] | None = None) -> Iterator[tuple[list[bytes], str]]:
+    def pages(
+        self, path: str, params: Mapping[str, Any] | None = None, after: str | None = None
+    ) -> Iterator[tuple[list[bytes], str]]:
         """All objects of a list as (records, origin) pages, newest first, each byte for byte as received.
 
         The cursor is the last object seen, so that objects which are created meanwhile shift nothing.
 
+        Args:
+            after: id of the object behind which to begin; None for the newest.
+
         Raises:
             UnexpectedAnswerError: the answer is no list, or says that there is more but brings nothing new.
         """
-        after: str | None = None
         while True:
             cursor = {"starting_after": after} if after else {}
             response = self.get(path, {**(params or {}), "limit": _PAGE_SIZE, **cursor})

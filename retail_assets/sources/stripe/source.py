@@ -1,7 +1,7 @@
 """The dlt source of one Stripe account."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import timedelta
 from hashlib import blake2b
@@ -48,6 +48,8 @@ SWEPT_EVERY: Final = {
 }
 OVERLAP: Final = timedelta(days=1)
 _CURSOR: Final = "created"
+#: Where a first load that is taken in portions stands: behind which object, what was the newest, when it began.
+_PORTION: Final = "portion"
 _SWEPT: Final = "swept"
 _LISTED: Final = "listed_payouts"
 _WAITING: Final = "waiting_payouts"
@@ -55,6 +57,7 @@ _BALANCE_READS: Final = 5
 _FAILURES_IN_A_ROW: Final = 3
 #: Answers that say that this key, or this server, has no such list.
 _NOT_OFFERED: Final = (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
+_NO_SUCH_OBJECT: Final = b"resource_missing"
 
 
 class _Money(msgspec.Struct):
@@ -137,34 +140,77 @@ def _recent(client: StripeClient, intake: Intake, name: str) -> Iterator[Any]:
     def typed(records: list[bytes], origin: str) -> Batch:
         return convert(contract, records, instance=intake.instance, loaded_at=intake.now, origin=origin)
 
-    state = dlt.current.resource_state()
-    since, swept = _since(state, name, intake)
-    for batch in _listed(client, intake, name, since, typed, state):
+    walk = _Walk(client, intake, name, dlt.current.resource_state())
+    for batch in walk.batches(typed):
         yield from intake.take(batch, name)
-    if swept is not None:
-        state[_SWEPT] = swept
+        if walk.stops(intake.portion_full()):
+            return
+    walk.complete()
 
 
-def _listed(
-    client: StripeClient,
-    intake: Intake,
-    name: str,
-    params: Mapping[str, Any],
-    typed: Callable[[list[bytes], str], Batch],
-    state: dict[str, Any],
-) -> Iterator[Batch]:
-    """The pages of a list, typed; at its end the cursor is the newest object that was loaded."""
-    intake.counts_of(name)
-    newest = state.get(_CURSOR)
-    for records, origin in client.pages(name, params):
-        batch = typed(records, f"{intake.instance}: {origin}")
-        rows = batch.tables.get(batch.contract)
-        if rows is not None and rows.num_rows:
-            newest = max(newest or 0, pc.max(rows.column("created")).as_py())
-        yield batch
-    if newest is not None:
-        # A date in the future, of one record, must not keep all others out.
-        state[_CURSOR] = min(newest, int(intake.now.timestamp()))
+class _Walk:
+    """One reading of a list: since the last load less the look-back, or on through a first load's history.
+
+    Lists are newest first, and what is old keeps its place, so a first load may stop behind any object and go on there
+    at any time. What was created or changed meanwhile is left to the next load: the cursor becomes what was newest when
+    the first load began, and the look-back counts from then.
+    """
+
+    def __init__(self, client: StripeClient, intake: Intake, name: str, state: dict[str, Any]) -> None:
+        self._client, self._intake, self._name, self._state = client, intake, name, state
+        self.since, self._swept = _since(state, name, intake)
+        self._is_first = not self.since
+        portion: dict[str, Any] = state.pop(_PORTION, {}) if self._is_first else {}
+        self._after: str | None = portion.get("after")
+        self._newest: int | None = state.get(_CURSOR) if not self._is_first else portion.get("newest")
+        self._swept = portion.get("began", self._swept)
+        #: Whether what came after a first load began, portions ago, is still to be read.
+        self.resumed = self._after is not None
+        intake.counts_of(name)
+
+    def batches(self, typed: Callable[[list[bytes], str], Batch]) -> Iterator[Batch]:
+        """The pages of the list, typed."""
+        for records, origin in self._pages():
+            batch = typed(records, f"{self._intake.instance}: {origin}")
+            rows = batch.tables.get(batch.contract)
+            if rows is not None and rows.num_rows:
+                self._newest = max(self._newest or 0, pc.max(rows.column("created")).as_py())
+            self._after = _ID.decode(records[-1]).id
+            yield batch
+
+    def stops(self, full: bool) -> bool:
+        """Whether the reading ends at the page that it has come to; the checkpoint is then in the state."""
+        if not full or not self._is_first or self._after is None:
+            return False
+        self._state[_PORTION] = {"after": self._after, "newest": self._newest, "began": self._swept}
+        self._intake.more(self._name)
+        return True
+
+    def complete(self) -> None:
+        """At the end of the list: the cursor is the newest object that was loaded."""
+        if self._newest is not None:
+            # A date in the future, of one record, must not keep all others out.
+            self._state[_CURSOR] = min(self._newest, int(self._intake.now.timestamp()))
+        if self._swept is not None:
+            self._state[_SWEPT] = self._swept
+
+    def newest_only(self) -> None:
+        """Read on: what has come since, and a day more."""
+        self.complete()
+        cursor = self._state.get(_CURSOR)
+        self.since = {} if cursor is None else {"created[gte]": cursor - int(OVERLAP.total_seconds())}
+        self._after, self._is_first = None, False
+
+    def _pages(self) -> Iterator[tuple[list[bytes], str]]:
+        try:
+            yield from self._client.pages(self._name, self.since, self._after)
+        except HttpStatusError as error:
+            if not self.resumed or error.status != HTTPStatus.BAD_REQUEST or _NO_SUCH_OBJECT not in error.body:
+                raise
+            # Test data can be wiped.
+            note = f"{self._after}, where the last portion ended, is gone: the list is read from its beginning"
+            self._intake.counts_of(self._name).notes.append(note)
+            yield from self._client.pages(self._name, self.since)
 
 
 def _since(state: dict[str, Any], name: str, intake: Intake) -> tuple[dict[str, int], int | None]:
@@ -197,33 +243,29 @@ def _ledger(client: StripeClient, intake: Intake) -> Iterator[Any]:
     """The ledger lines and the balance they must add up to, read such that no line falls between the two."""
     name = "balance_transactions"
     state = dlt.current.resource_state()
-    since, swept = _since(state, name, intake)
+    walk = _Walk(client, intake, name, state)
     seen = _Seen()
-    before = _balance(client)
+    # The lines of a first load's earlier portions are older than any balance of now: the newest are read once more.
+    before = None if walk.resumed else _balance(client)
     for reading in range(1, _BALANCE_READS + 1):
 
         def typed(records: list[bytes], origin: str, reading: int = reading) -> Batch:
             return convert_lines(seen.fresh(records), reading, origin, intake)
 
-        for batch in _listed(client, intake, name, since, typed, state):
+        for batch in walk.batches(typed):
             yield from intake.take(batch, name)
+            if walk.stops(intake.portion_full()):
+                return
+        walk.newest_only()
         after = _balance(client)
         if after == before:
             break
         before = after
-        since = _newest_only(state)
     else:
         intake.counts_of(name).notes.append(
             f"the balance moved during each of {_BALANCE_READS} reads: the roll-forward may show lines in flight"
         )
-    if swept is not None:
-        state[_SWEPT] = swept
-    yield from _balances(before, state.get(_CURSOR, 0), intake)
-
-
-def _newest_only(state: Mapping[str, Any]) -> dict[str, int]:
-    cursor = state.get(_CURSOR)
-    return {} if cursor is None else {"created[gte]": cursor - int(OVERLAP.total_seconds())}
+    yield from _balances(before or {}, state.get(_CURSOR, 0), intake)
 
 
 class _Seen:
@@ -290,14 +332,12 @@ def _payouts(client: StripeClient, intake: Intake) -> Iterator[Any]:
     def typed(records: list[bytes], origin: str) -> Batch:
         return convert(contract, records, instance=intake.instance, loaded_at=intake.now, origin=origin)
 
-    since, _ = _since(state, "payouts", intake)
+    walk = _Walk(client, intake, "payouts", state)
     listed: set[str] = set(state.get(_LISTED, []))
     waiting: set[str] = set(state.get(_WAITING, []))
     in_reach: set[str] = set()
-    failures = 0
-    for batch in _also_waiting(
-        client, intake, typed, waiting, in_reach, _listed(client, intake, "payouts", since, typed, state)
-    ):
+    failures = lines = 0
+    for batch in _also_waiting(client, intake, typed, waiting, in_reach, walk.batches(typed)):
         yield from intake.take(batch, "payouts")
         rows = batch.tables.get(contract)
         for payout in map(_PAYOUT.decode, rows.column("_payload").to_pylist() if rows is not None else ()):
@@ -319,11 +359,16 @@ def _payouts(client: StripeClient, intake: Intake) -> Iterator[Any]:
                 continue
             failures = 0
             yield from _payout_lines(payout, members, intake)
+            lines += len(members)
             listed.add(payout.id)
             waiting.discard(payout.id)
+        state[_LISTED], state[_WAITING] = sorted(listed), sorted(waiting)
+        # The lines take a request for each payout, and more rows than the payouts themselves.
+        if walk.stops(intake.portion_full() or lines >= intake.portion):
+            return
     # Payouts beyond the look-back are not read again, so only those within it have to be remembered.
-    state[_LISTED] = sorted(listed & in_reach)
-    state[_WAITING] = sorted(waiting)
+    state[_LISTED] = sorted(listed if walk.resumed else listed & in_reach)
+    walk.complete()
 
 
 def _also_waiting(

@@ -20,8 +20,13 @@ def _state() -> Path:
     return small_world() / "sandbox" / f"{_ACCOUNT}.sqlite"
 
 
+def sandbox_account(key: str = _KEY) -> ASGIApp:
+    """The account, for whoever has the key."""
+    return stripe.create_app(_state(), GATEWAYS[_ACCOUNT], key, int(DEFAULT_AS_OF.timestamp()))
+
+
 def _app(_: Path) -> ASGIApp:
-    return stripe.create_app(_state(), GATEWAYS[_ACCOUNT], _KEY, int(DEFAULT_AS_OF.timestamp()))
+    return sandbox_account()
 
 
 def _expected() -> Mapping[str, int]:

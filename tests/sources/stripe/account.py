@@ -139,7 +139,11 @@ class FakeAccount:
         if "created[gte]" in query:
             found = [item for item in found if item["created"] >= int(query["created[gte]"])]
         if "starting_after" in query and not self.stuck:
-            position = [item["id"] for item in found].index(query["starting_after"])
+            ids = [item["id"] for item in found]
+            if query["starting_after"] not in ids:
+                error = {"code": "resource_missing", "param": "starting_after"}
+                return JSONResponse({"error": error}, status_code=400)
+            position = ids.index(query["starting_after"])
             found = found[position + 1 :]
         size = min(self.page_size, int(query.get("limit", 10)))
         answer = JSONResponse({"object": "list", "data": found[:size], "has_more": self.stuck or len(found) > size})

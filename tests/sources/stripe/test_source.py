@@ -1,10 +1,14 @@
 """A Stripe account through dlt into the warehouse."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+from dlt.sources import DltSource
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -14,11 +18,13 @@ from starlette.routing import Route
 
 from retail_assets.http import HttpStatusError
 from retail_assets.settings import Gateway
-from retail_assets.sources.intake import Counts
+from retail_assets.sources.intake import Counts, Intake
 from retail_assets.sources.stripe import stripe_source
 from retail_assets.sources.stripe.client import StripeClient, UnexpectedAnswerError
 from retail_assets.sources.stripe.source import LOOKBACK
+from tests.sources.acceptance import Wire
 from tests.sources.loading import Home
+from tests.sources.stripe.acceptance import sandbox_account
 from tests.sources.stripe.account import DAY, KEY, OPENED, FakeAccount, settings_for
 from tests.support.server import running
 
@@ -495,3 +501,107 @@ def test_what_is_created_while_paging_hides_nothing(
     assert {json.loads(record)["id"] for records, _ in again for record in records} == {
         refund["id"] for refund in account.lists["refunds"]
     }
+
+
+def in_portions(home: Home, gateway: Gateway, size: int) -> Mapping[str, Counts]:
+    """A load whose portions are full after so many records."""
+
+    def source(intake: Intake) -> DltSource:
+        intake.portion = size
+        return stripe_source(gateway, intake, home.path / "inbox")
+
+    return home.load("stripe", gateway.id, source)
+
+
+def test_a_first_load_that_is_killed_goes_on_at_its_checkpoint(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill in the third hour of a first load began years of history anew, or left a hole where it was."""
+    monkeypatch.setattr("retail_assets.sources.stripe.client._PAGE_SIZE", 5)
+    wire = Wire(sandbox_account(KEY))
+    with running(wire) as url:
+        gateway = settings_for(url)
+        whole = in_portions(home, gateway, 1_000_000)
+        undisturbed, requests = home.content("stripe", ("reading",)), wire.requests
+        again = Home(tmp_path / "again")
+        again.path.mkdir()
+        wire.requests, wire.fail_from = 0, int(requests * 0.8)
+        with pytest.raises(Exception, match="500"):
+            in_portions(again, gateway, 60)
+        wire.requests, wire.fail_from = 0, None
+        counts = in_portions(again, gateway, 60)
+        assert again.content("stripe", ("reading",)) == undisturbed
+        assert counts["charges"].received < whole["charges"].received
+        # What the killed load had committed is not asked for again; a portion costs a few requests.
+        assert wire.requests < requests * 0.7
+
+
+def test_what_changes_during_a_first_load_in_portions_is_not_lost(
+    home: Home, account: FakeAccount, gateway: Gateway
+) -> None:
+    """Lines booked while a first load went on lay ahead of its pages and behind its cursor: no load read them."""
+    account.balance = {"available": [{"amount": 100, "currency": "usd"}], "pending": []}
+    for number in range(9):
+        account.line(number, 10)
+        account.refund(number, status="pending")
+    pages = iter(range(1000))
+
+    def sell(name: str) -> None:
+        if name == "balance_transactions" and next(pages) == 2:
+            account.line(9, 10)
+            account.refund(9)
+            account.lists["refunds"][8]["status"] = "failed"
+
+    account.after_page = sell
+    in_portions(home, gateway, 4)
+    home.loads += 24
+    load(home, gateway, *ALL)
+    assert ids(home, "balance_transactions") == [f"txn_{number}" for number in range(10)]
+    assert home.one("select sum(net) from raw_stripe.balance_transactions") == 100
+    assert ids(home, "refunds") == [f"re_{number}" for number in range(10)]
+    assert home.one("select status from raw_stripe.refunds where id = 're_8'") == "failed"
+
+
+def test_lines_booked_between_two_portions_are_in_the_balance(
+    home: Home, account: FakeAccount, gateway: Gateway
+) -> None:
+    """A first load that went on after a night recorded today's balance beside yesterday's lines."""
+    for number in range(6):
+        account.line(number, 10)
+    with failing_after(account, 2), pytest.raises(Exception, match="500"):
+        in_portions(home, gateway, 2)
+    account.line(6, 10)
+    account.balance = {"available": [{"amount": 70, "currency": "usd"}], "pending": []}
+    in_portions(home, gateway, 2)
+    assert home.one("select sum(net) from raw_stripe.balance_transactions") == 70
+    assert home.query("select available, newest_line_created from raw_stripe.balance_history") == [
+        (70, OPENED + 6 * DAY)
+    ]
+
+
+def test_a_checkpoint_whose_object_is_gone_begins_anew(home: Home, account: FakeAccount, gateway: Gateway) -> None:
+    """Test data that was wiped in between stopped every further load."""
+    for number in range(6):
+        account.refund(number)
+    with failing_after(account, 1), pytest.raises(Exception, match="500"):
+        in_portions(home, gateway, 2)
+    account.lists["refunds"] = [refund for refund in account.lists["refunds"] if refund["id"] == "re_0"]
+    counts = in_portions(home, gateway, 2)["refunds"]
+    assert "is gone" in counts.notes[0]
+    assert "re_0" in ids(home, "refunds")
+
+
+@contextmanager
+def failing_after(account: FakeAccount, after: int) -> Iterator[None]:
+    """An account whose lists fail after so many pages of each."""
+    pages: Counter[str] = Counter()
+
+    def count(name: str) -> None:
+        pages[name] += 1
+        if pages[name] == after:
+            account.refused[name] = PlainTextResponse("no", status_code=500)
+
+    account.after_page = count
+    yield
+    account.after_page = lambda _name: None
+    account.refused.clear()
