@@ -15,7 +15,7 @@ from retail_assets.http import HttpClient, HttpStatusError
 from retail_assets.settings import Erp
 from retail_assets.sources.erp.errors import CredentialsError, NotOfferedError, UnexpectedAnswerError
 from retail_assets.sources.erp.rows import Record, decode, difference, encode, number, take, text
-from retail_assets.sources.erp.walk import Memory, Row, deletion_rows, not_offered, overlapped, whole
+from retail_assets.sources.erp.walk import Memory, Position, Row, deletion_rows, not_offered, overlapped, whole
 from retail_assets.sources.intake import Intake
 from retail_assets.sources.warehouse import SCHEMA_CONTRACT
 
@@ -23,11 +23,14 @@ _PAGE_SIZE: Final = 1000
 # Names of documents stand in the address, of which servers take some kilobytes.
 _CHUNK: Final = 80
 _CURSOR: Final = "modified"
+#: The moment at which the last portion of a long load stopped, and which load that was.
+_PORTION: Final = "portion"
 _DELETED: Final = "Deleted Document"
 #: Read whole at each load: the stamps of Bins are not to be relied on, and renamed accounts leave no trace.
 _WHOLE: Final = frozenset({"accounts", "stock_levels"})
 
-Page = Iterator[list[bytes]]
+#: Documents, and the moment from which a walk can go on behind them: none where a moment has more than one page.
+Pages = Iterator[tuple[list[bytes], str | None]]
 Shape = Callable[["Site", Record], Record]
 
 
@@ -87,7 +90,7 @@ class Site:
         except msgspec.MsgspecError as error:
             raise UnexpectedAnswerError(f"{doctype} did not answer with an ERPNext list: {error}") from error
 
-    def changed(self, doctype: str, fields: Sequence[str], cursor: str | None) -> Page:
+    def changed(self, doctype: str, fields: Sequence[str], cursor: str | None) -> Pages:
         """Documents changed at or after ``cursor``, by (modified, name).
 
         ``modified`` has microseconds and moves with every change, cancellation included, so it is followed by value: a
@@ -107,12 +110,12 @@ class Site:
             heads = [head_of(doctype, record) for record in page]
             fresh = [record for record, head in zip(page, heads, strict=True) if (head.name, head.modified) not in seen]
             seen.update((head.name, head.modified) for head in heads)
+            # Go on from the last moment seen; only a page that lies within one moment has to be paged by offset.
+            moved = bool(heads) and heads[-1].modified != cursor
             if fresh:
-                yield fresh
+                yield fresh, heads[-1].modified if moved else None
             if len(page) < _PAGE_SIZE:
                 return
-            # Go on from the last moment seen; only a page that lies within one moment has to be paged by offset.
-            moved = heads[-1].modified != cursor
             cursor, start = heads[-1].modified, 0 if moved else start + len(page)
 
     def with_lines(self, kind: Kind, records: Sequence[bytes]) -> list[bytes]:
@@ -187,10 +190,10 @@ class Everything:
         """See ``Records``."""
         return None
 
-    def pages(self, since: str | None) -> Iterator[list[Row]]:
-        """See ``Records``."""
-        for page in self.site.changed(self.kind.doctype, self.kind.fields, since):
-            yield [_row(self.site, self.kind, record) for record in page]
+    def pages(self, since: str | None, after: Position | None = None) -> Iterator[tuple[list[Row], Position]]:
+        """See ``Records``; they are read in one piece."""
+        for page, _ in self.site.changed(self.kind.doctype, self.kind.fields, since):
+            yield [_row(self.site, self.kind, record) for record in page], []
 
     def by_ids(self, ids: Iterable[str]) -> Iterator[list[Row]]:
         """See ``Records``; they are read whole instead."""
@@ -266,11 +269,18 @@ def _changed(site: Site, intake: Intake, name: str) -> Iterator[Any]:
     counts = intake.counts_of(name)
     try:
         fields = [*kind.fields, *([site.key_field] if name == "journal_entries" and site.has_key_field() else [])]
-        for page in _since(site, kind.doctype, fields, state.get(_CURSOR), counts.notes):
+        # Within one load the overlap, which may be longer than a portion, is read once.
+        portion = state.pop(_PORTION, {})
+        exactly = portion.get("from") if portion.get("load") == intake.now.isoformat() else None
+        for page, moment in _since(site, kind.doctype, fields, state.get(_CURSOR), counts.notes, exactly):
             sent = site.with_lines(kind, page) if kind.lines else page
             rows = [_row(site, kind, record) for record in sent]
             yield from take(intake, name, rows, f"{kind.doctype} from {head_of(kind.doctype, page[0]).name}")
             state[_CURSOR] = head_of(kind.doctype, page[-1]).modified
+            if moment is not None and intake.portion_full():
+                state[_PORTION] = {"from": moment, "load": intake.now.isoformat()}
+                intake.more(name)
+                return
     except NotOfferedError as error:
         not_offered(intake, name, error)
         return
@@ -278,9 +288,15 @@ def _changed(site: Site, intake: Intake, name: str) -> Iterator[Any]:
         counts.notes.extend(site.notes)
 
 
-def _since(site: Site, doctype: str, fields: Sequence[str], cursor: str | None, notes: list[str]) -> Page:
-    """Pages from the cursor less the overlap; all of them when not even the cursor's own document is there."""
-    start = None if cursor is None else _start(cursor)
+def _since(
+    site: Site, doctype: str, fields: Sequence[str], cursor: str | None, notes: list[str], exactly: str | None = None
+) -> Pages:
+    """Pages from the cursor less the overlap; all of them when not even the cursor's own document is there.
+
+    Args:
+        exactly: the moment from which to read instead.
+    """
+    start = exactly or (None if cursor is None else _start(cursor))
     is_empty = True
     for page in site.changed(doctype, fields, start):
         is_empty = False
@@ -304,7 +320,7 @@ def _deletions(site: Site, intake: Intake) -> Iterator[Any]:
     fields = ("name", "deleted_doctype", "deleted_name", "restored", "modified")
     notes = intake.counts_of("deletions").notes
     try:
-        for page in _since(site, _DELETED, fields, state.get(_CURSOR), notes):
+        for page, _ in _since(site, _DELETED, fields, state.get(_CURSOR), notes):
             rows = [
                 {
                     "table_name": tables[record["deleted_doctype"]],

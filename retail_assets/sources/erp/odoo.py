@@ -12,7 +12,7 @@ from retail_assets.settings import Erp
 from retail_assets.sources.erp.errors import NotOfferedError, UnexpectedAnswerError
 from retail_assets.sources.erp.odoo_client import OdooClient
 from retail_assets.sources.erp.rows import Record, decode, encode, negative, number, text
-from retail_assets.sources.erp.walk import Memory, Row, changed, compared, whole
+from retail_assets.sources.erp.walk import Memory, Position, Row, changed, compared, whole
 from retail_assets.sources.intake import Intake
 from retail_assets.sources.warehouse import SCHEMA_CONTRACT
 
@@ -129,7 +129,7 @@ class OdooRecords:
         )
         return text(decode(found[0]).get("write_date")) if found else None
 
-    def pages(self, since: str | None) -> Iterator[list[Row]]:
+    def pages(self, since: str | None, after: Position | None = None) -> Iterator[tuple[list[Row], Position]]:
         """See ``Records``; ``>=``, since ``write_date`` is shown in seconds and kept in microseconds."""
         moved: list[Any] = []
         if since is not None:
@@ -137,13 +137,13 @@ class OdooRecords:
             for path in self.kind.moves_with:
                 if path.partition(".")[0] in self._types():
                     moved = ["|", *moved, [f"{path}.write_date", ">=", since]]
-        last = 0
+        (last,) = after or (0,)
         while True:
             found = self._read([*self.kind.domain, ["id", ">", last], *moved], _PAGE_SIZE)
             if not found:
                 return
             last = max(record["id"] for record, _ in found)
-            yield self._shaped(found)
+            yield self._shaped(found), [last]
             if len(found) < _PAGE_SIZE:
                 return
 

@@ -18,7 +18,7 @@ from retail_assets.settings import Erp
 from retail_assets.sources.erp.errors import NotOfferedError
 from retail_assets.sources.erp.rows import Record, decode, difference, encode, number, text
 from retail_assets.sources.erp.tryton_client import TrytonClient, moment
-from retail_assets.sources.erp.walk import Memory, Row, changed, compared, whole
+from retail_assets.sources.erp.walk import Memory, Position, Row, changed, compared, whole
 from retail_assets.sources.intake import Intake
 from retail_assets.sources.warehouse import SCHEMA_CONTRACT
 
@@ -115,21 +115,25 @@ class TrytonRecords:
                 stamps += [plain(decode(record)).get(field) for record in found]
         return max((stamp for stamp in stamps if stamp), default=None)
 
-    def pages(self, since: str | None) -> Iterator[list[Row]]:
-        """See ``Records``."""
+    def pages(self, since: str | None, after: Position | None = None) -> Iterator[tuple[list[Row], Position]]:
+        """See ``Records``; a position is a company, None where all share the records, and an id."""
         moved: list[Any] = []
         if since is not None:
             start = moment(since)
             untouched = [["write_date", "=", None], ["create_date", ">=", start]]
             others = [[f"{path}.{stamp}", ">=", start] for path in self.kind.moves_with for stamp in _STAMPS]
             moved = [["OR", ["write_date", ">=", start], untouched, *others]]
+        reached, last = after or (None, 0)
         for context, domain in self._views():
-            last = 0
+            company = context.get("company") if self.kind.company else None
+            if after is not None and company is not None and company < reached:
+                continue
+            last = last if company == reached else 0
             while True:
                 wanted = [*domain, ["id", ">", last], *moved]
                 rows, last = self._rows(self._search(wanted, self._fields(), context, limit=_PAGE_SIZE))
                 if rows:
-                    yield rows
+                    yield rows, [company, last]
                 if len(rows) < _PAGE_SIZE:
                     break
 
@@ -164,7 +168,7 @@ class TrytonRecords:
         if self.kind.company is None:
             yield self.books.context(), list(self.kind.domain)
             return
-        for company in self.books.companies():
+        for company in sorted(self.books.companies(), key=lambda company: company["id"]):
             yield {"company": company["id"]}, [*self.kind.domain, [self.kind.company, "=", company["id"]]]
 
     def _fields(self) -> list[str]:
@@ -196,10 +200,12 @@ class Joined:
         """See ``Records``."""
         return max((stamp for part in self.parts if (stamp := part.newest())), default=None)
 
-    def pages(self, since: str | None) -> Iterator[list[Row]]:
-        """See ``Records``."""
-        for part in self.parts:
-            yield from part.pages(since)
+    def pages(self, since: str | None, after: Position | None = None) -> Iterator[tuple[list[Row], Position]]:
+        """See ``Records``; a position is the place of the model and the position within it."""
+        first, within = after or (0, None)
+        for place, part in enumerate(self.parts[first:], first):
+            for rows, position in part.pages(since, within if place == first else None):
+                yield rows, [place, position]
 
     def by_ids(self, ids: Iterable[str]) -> Iterator[list[Row]]:
         """See ``Records``."""
@@ -224,7 +230,7 @@ class Levels:
         """See ``Records``; levels carry no time."""
         return None
 
-    def pages(self, since: str | None) -> Iterator[list[Row]]:
+    def pages(self, since: str | None, after: Position | None = None) -> Iterator[tuple[list[Row], Position]]:
         """See ``Records``; always all of them."""
         client = self.books.client
         fields = ["code", "rec_name", "quantity", "default_uom.symbol"]
@@ -242,7 +248,7 @@ class Levels:
                     free = client.search_read("product.product", wanted, ["quantity"], free_of, limit=_PAGE_SIZE)
                     rows, last = self._rows(found, free, company, warehouse)
                     if rows:
-                        yield rows
+                        yield rows, []
                     if len(found) < _PAGE_SIZE:
                         break
 

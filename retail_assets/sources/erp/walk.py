@@ -22,11 +22,15 @@ from retail_assets.sources.records import from_rows
 
 OVERLAP: Final = timedelta(minutes=10)
 _CURSOR: Final = "modified"
+#: Where a first load that is taken in portions stands, and what was the newest change when it began.
+_PORTION: Final = "portion"
 _KNOWN, _GONE, _WANTED, _COMPARED = "known", "gone", "wanted", "compared_at"
 # A user who lost a right sees less, and nothing was deleted: below this many missing records it is believed.
 _FEW: Final = 10
 
 Row = tuple[Record, bytes]
+#: Where a walk can go on: what its ``Records`` need for that, as JSON.
+Position = list[Any]
 
 
 class Records(Protocol):
@@ -36,8 +40,8 @@ class Records(Protocol):
         """The latest change, by the ERP's clock; None if there are no records."""
         ...
 
-    def pages(self, since: str | None) -> Iterator[list[Row]]:
-        """Everything that changed at or after ``since``, in order of id."""
+    def pages(self, since: str | None, after: Position | None = None) -> Iterator[tuple[list[Row], Position]]:
+        """Everything that changed at or after ``since``, in order of id, each page with the position behind it."""
         ...
 
     def by_ids(self, ids: Iterable[str]) -> Iterator[list[Row]]:
@@ -76,16 +80,28 @@ def not_offered(intake: Intake, name: str, error: NotOfferedError) -> None:
 
 
 def changed(intake: Intake, name: str, records: Records, memory: Memory) -> Iterator[Any]:
-    """Records changed since the last load, and those that a comparison found to be missing."""
+    """Records changed since the last load, and those that a comparison found to be missing.
+
+    A reading of all records may stop behind any page and go on there. What changes meanwhile, before or behind that
+    place, is left to the next load, since the cursor becomes the newest change when the reading began.
+    """
     state = dlt.current.resource_state()
     known = memory.known(name)
     wanted = idsets.decode(_shared(_WANTED).pop(name, []))
     try:
         newest = records.newest()
-        since = _since(intake, name, state.get(_CURSOR), newest)
-        for page in records.pages(since):
+        portion: dict[str, Any] = state.pop(_PORTION, {})
+        since = None if portion else _since(intake, name, state.get(_CURSOR), newest)
+        newest = portion.get("newest", newest)
+        for page, position in records.pages(since, portion.get("after")):
             known.update(row["id"] for row, _ in page if isinstance(row.get("id"), str))
             yield from take(intake, name, page, f"{name} from id {page[0][0].get('id')}")
+            if since is None and intake.portion_full():
+                state[_PORTION] = {"after": position, "newest": newest}
+                _shared(_WANTED)[name] = idsets.encode(wanted)
+                memory.save(name)
+                intake.more(name)
+                return
         for page in records.by_ids(sorted(wanted - known)) if wanted else ():
             known.update(row["id"] for row, _ in page if isinstance(row.get("id"), str))
             yield from take(intake, name, page, f"{name} found by comparison, from id {page[0][0].get('id')}")
@@ -100,7 +116,7 @@ def whole(intake: Intake, name: str, records: Records, memory: Memory) -> Iterat
     """All records, each time: for states, whose changes an ERP does not always stamp; what is missing is gone."""
     present: set[str] = set()
     try:
-        for page in records.pages(None):
+        for page, _ in records.pages(None):
             present.update(row["id"] for row, _ in page if isinstance(row.get("id"), str))
             yield from take(intake, name, page, f"{name} from id {page[0][0].get('id')}")
     except NotOfferedError as error:

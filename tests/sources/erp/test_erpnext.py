@@ -16,7 +16,7 @@ from retail_assets.sandbox.erp_seed import ShippedLine, add_deliveries
 from retail_assets.sandbox.erpnext import create_app
 from retail_assets.sources.erp import erp_source, examine
 from retail_assets.sources.erp import erpnext as source_module
-from retail_assets.sources.intake import Counts
+from retail_assets.sources.intake import Counts, Intake
 from tests.erp.books import KEY, SECRET, SEED, US
 from tests.sources.erp.site import FakeSite, settings_for
 from tests.sources.loading import Home
@@ -281,3 +281,35 @@ def test_a_site_that_was_restored_is_read_whole(home: Home, site: FakeSite, url:
     counts = load(home, url, "journal_entries")
     assert "JE-003" in names(home)
     assert "as after a restore" in counts["journal_entries"].notes[0]
+
+
+def test_a_first_load_that_is_killed_goes_on_at_its_checkpoint(home: Home, site: FakeSite, url: str) -> None:
+    """A kill in the third hour read all documents anew, or left out what a moment held beyond its page."""
+    for position in range(20):
+        # Seven documents share a moment: there a walk cannot stop.
+        second = 5 if 5 <= position < 12 else position
+        site.entry(position, f"2026-11-05 10:{second:02}:00.500000")
+    erp = settings_for(url)
+
+    def source(intake: Intake) -> Any:
+        intake.portion = 4
+        return erp_source(erp, intake).with_resources("journal_entries")
+
+    def fail(number: int) -> None:
+        if number == 5:
+            raise RuntimeError
+
+    site.before_page = fail
+    with pytest.raises(Exception, match="500"):
+        home.load("erp", "erp_main", source)
+    loaded = names(home)
+    assert 0 < len(loaded) < 20
+    site.before_page = lambda _number: None
+    site.queries.clear()
+    site.documents["Journal Entry"][0] |= {"docstatus": 2, "modified": "2026-11-05 12:00:00.000000"}
+    home.load("erp", "erp_main", source)
+    assert names(home) == [f"JE-{position:03}" for position in range(20)]
+    assert home.one("select docstatus from raw_erp.journal_entries where id = 'JE-000'") == 2
+    # From the checkpoint less the overlap, once; the portions of the same load go on exactly.
+    assert site.queries[0]["filters"] != []
+    assert len(site.queries) < 20

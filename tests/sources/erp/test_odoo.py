@@ -15,7 +15,8 @@ from retail_assets.settings import Erp, instance_of
 from retail_assets.sources.erp import erp_source, examine
 from retail_assets.sources.erp import odoo as source_module
 from retail_assets.sources.erp.errors import CredentialsError, ErpRefusedError
-from retail_assets.sources.intake import Counts
+from retail_assets.sources.intake import Counts, Intake
+from tests.sources.acceptance import Wire
 from tests.sources.loading import Home
 from tests.support.server import running
 
@@ -292,3 +293,40 @@ def test_what_is_no_odoo_is_an_error(home: Home) -> None:
         pytest.raises(Exception, match="is not Odoo's JSON-RPC"),
     ):
         load(home, address, "accounts")
+
+
+def test_a_first_load_that_is_killed_goes_on_at_its_checkpoint(
+    home: Home, data: OdooData, made: dict[str, int], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill in the third hour read all entries anew; what changed meanwhile lay before the place and was lost."""
+    monkeypatch.setattr(source_module, "_PAGE_SIZE", 1)
+    wire = Wire(create_app(data, key=KEY, series=19))
+    with running(wire) as address:
+        erp = settings_for(address)
+
+        def load_portions(home: Home) -> None:
+            def source(intake: Intake) -> Any:
+                intake.portion = 3
+                return erp_source(erp, intake).with_resources("journal_entries", "gl_entries")
+
+            home.load("erp", "books", source)
+
+        load_portions(home)
+        requests = wire.requests
+        again = Home(home.path / "again")
+        again.path.mkdir()
+        wire.requests, wire.fail_from = 0, int(requests * 0.7)
+        with pytest.raises(Exception, match="500"):
+            load_portions(again)
+        assert (
+            0
+            < again.one("select count(*) from raw_erp.gl_entries")
+            < home.one("select count(*) from raw_erp.gl_entries")
+        )
+        wire.requests, wire.fail_from = 0, None
+        clock.now += timedelta(minutes=5)
+        data.change("account.move", made["entry"], ref="changed")
+        for one in (again, again, home):
+            load_portions(one)
+        assert again.content("erp") == home.content("erp")
+        assert again.one("select count(*) from raw_erp.journal_entries where reference = 'changed'") == 1

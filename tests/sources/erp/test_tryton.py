@@ -10,7 +10,7 @@ from retail_assets.settings import Erp, instance_of
 from retail_assets.sources.erp import erp_source, examine
 from retail_assets.sources.erp import tryton as source_module
 from retail_assets.sources.erp.errors import CredentialsError
-from retail_assets.sources.intake import Counts
+from retail_assets.sources.intake import Counts, Intake
 from tests.sources.loading import Home
 from tests.support.tryton import COMPANY, DATABASE, LOGIN, PASSWORD, RunningTryton
 
@@ -214,3 +214,25 @@ def test_refused_log_ins_say_what_to_do(home: Home, tryton: RunningTryton) -> No
     with pytest.raises(CredentialsError, match="give login and password"):
         examine(settings_for(tryton.url, login=None), home.path)
     assert examine(settings_for(tryton.url), home.path) == f"answers at {tryton.url}"
+
+
+def test_a_long_first_load_is_taken_in_portions(
+    home: Home, tryton: RunningTryton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A portion began a company or a kind of shipment anew, or skipped what a position did not tell apart."""
+    load(home, tryton)
+    monkeypatch.setattr(source_module, "_PAGE_SIZE", 3)
+    erp = settings_for(tryton.url)
+    portions: list[set[str]] = []
+
+    def source(intake: Intake) -> Any:
+        intake.portion = 4
+        portions.append(set(intake.unfinished))
+        return erp_source(erp, intake).with_resources("journals", "journal_entries", "deliveries", "exchange_rates")
+
+    other = Home(home.path / "other")
+    other.path.mkdir()
+    other.load("erp", "books", source)
+    assert len(portions) > 2
+    for name in ("journals", "journal_entries", "deliveries", "delivery_lines", "exchange_rates"):
+        assert other.content("erp")[name] == home.content("erp")[name]
