@@ -119,12 +119,17 @@ def refused(file: DroppedFile, table: Table, error: Exception) -> Batch:
 
 
 def read_feed(opened: OpenFeed, intake: Intake) -> Iterator[Batch]:
-    """A file's rows as batches; good rows close what an earlier file had in quarantine under their key."""
+    """A file's rows as batches; good rows close what an earlier file had in quarantine under their key.
+
+    A file without rows is noted in the counts of the resource, which is called as the table is.
+    """
     table, file = opened.feed.table, opened.file
     occurrences: Counter[tuple[Any, ...]] = Counter()
     first_rows: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    is_empty = True
     for rows in mapped_rows(opened.csv, opened.mapping, column_types(table)):
         count = rows.raw.num_rows
+        is_empty = is_empty and not count and not rows.ignored
         columns = {name: _present(array) for name, array in rows.columns.items()}
         for column in table.columns:
             if column.required and column.type == "text" and column.name not in (*columns, *_OURS):
@@ -154,6 +159,8 @@ def read_feed(opened: OpenFeed, intake: Intake) -> Iterator[Batch]:
         )
         yield Batch(table, batch.received, batch.tables, batch.rejected, _good_keys(batch))
     ragged = [row.rejection(file.name) for row in broken_rows(opened.csv, opened.mapping)]
+    if is_empty and not ragged:
+        intake.counts_of(table.name).notes.append(f"{file.name} has no rows")
     yield Batch(table, len(ragged), {}, ragged, [file.name])
 
 

@@ -2,10 +2,14 @@
 
 Namespaces are ignored, so that every version and bank dialect with the standard's element names is read. An entry that
 books several payments at once (a batch) stays one entry, as on the account, and keeps the payments as its details.
+
+A statement may come in pages, each in a message of its own (StmtPgntn, or MsgPgntn of the message). Each page is taken
+as a statement under the bank's id and its number, from the balance that the page before ended with to the one it ends
+with itself. So every page loads when it arrives, and the chain of balances breaks where a page is missing.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -26,6 +30,9 @@ from retail_assets.sources.bank.statements import (
 
 _OPENING: Final = ("OPBD", "PRCD")
 _CLOSING: Final = ("CLBD",)
+#: Where a page ends and the next one begins; booked before available.
+_INTERIM: Final = (("ITBD",), ("ITAV",))
+_LARGEST_PAGE: Final = 99_999
 _ENTRIES: Final = re.compile(rb"<((?:[\w.-]+:)?Ntry)(?:\s[^>]*)?>.*?</\1\s*>", re.DOTALL)
 
 
@@ -58,9 +65,12 @@ def read_statements(content: bytes) -> Iterator[Statement | StatementError]:
         tag = etree.QName(root).localname
         raise StatementError("holds no BkToCstmrStmt/Stmt, so it is no CAMT.053 statement", element=tag)
     written = _entries_as_written(content, root, tree.docinfo.encoding or "UTF-8")
+    before: Statement | None = None
     for element in statements:
         try:
-            yield _statement(element, written)
+            statement = _statement(element, written, before)
+            before = statement
+            yield statement
         except StatementError as error:
             error.key = error.key or _text(element, "Id")
             yield error
@@ -81,34 +91,113 @@ def _entries_as_written(content: bytes, root: etree._Element, encoding: str) -> 
     return dict(zip(elements, texts, strict=True))
 
 
-def _statement(element: etree._Element, written: dict[etree._Element, bytes]) -> Statement:
+def _statement(
+    element: etree._Element, written: dict[etree._Element, bytes], before: Statement | None = None
+) -> Statement:
+    """A statement, or a page of one; ``before`` is what came before it in the file."""
     account_id = _text(element, "Acct/Id/IBAN") or _required(element, "Acct/Id/Othr/Id")
-    opening, closing = _balance(element, _OPENING), _balance(element, _CLOSING)
-    currency = _text(element, "Acct/Ccy") or closing.currency
     entries = []
     for part in element.iterfind("{*}Ntry"):
         entry = _entry(part)
         if entry is not None:
             entries.append(replace(entry, payload=written[part]) if part in written else entry)
-    for part, given in (("Bal", opening), ("Bal", closing), *(("Ntry", entry) for entry in entries)):
-        if given.currency != currency:
+    identifier, page = _required(element, "Id"), _page(element, entries)
+    if page is None:
+        opening, closing = _balance(element, _OPENING), _balance(element, _CLOSING)
+    else:
+        opening, closing = _page_balances(element, page)
+        identifier = f"{identifier}/{page.number:05d}"
+    given = [balance for balance in (opening, closing) if balance is not None]
+    currency = _text(element, "Acct/Ccy") or next((one.currency for one in [*given[::-1], *entries]), None)
+    if currency is None:
+        raise StatementError("has no currency: neither its account, nor a balance or an entry", element="Acct/Ccy")
+    for part, one in (*(("Bal", balance) for balance in given), *(("Ntry", entry) for entry in entries)):
+        if one.currency != currency:
             reason = f"is not in {currency}, the account's currency"
-            raise StatementError(reason, element=f"{part}/Amt/@Ccy", value=given.currency)
+            raise StatementError(reason, element=f"{part}/Amt/@Ccy", value=one.currency)
     statement = Statement(
-        statement_id=_required(element, "Id"),
+        statement_id=identifier,
         account_id=account_id,
         currency=currency,
         sequence_number=_integer(element, "ElctrncSeqNb"),
-        opening_date=opening.day,
-        closing_date=closing.day,
-        opening_balance=opening.amount,
-        closing_balance=closing.amount,
+        opening_date=opening.day if opening else None,
+        closing_date=closing.day if closing else None,
+        opening_balance=opening.amount if opening else None,
+        closing_balance=closing.amount if closing else None,
         created_at=_moment(element, "CreDtTm"),
         covers_from=_date(element, "FrToDt", "FrDtTm"),
         covers_to=_date(element, "FrToDt", "ToDtTm"),
         entries=entries,
     )
-    return require_sum(statement, "Bal")
+    if page is not None:
+        _continue(statement, before, element)
+    try:
+        return require_sum(statement, "Bal")
+    except StatementError as error:
+        error.key = identifier
+        raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """One of several pages, from 1."""
+
+    number: int
+    is_last: bool
+
+
+def _page(element: etree._Element, entries: Sequence[Entry]) -> _Page | None:
+    """Which page a statement is; None for one that is whole.
+
+    Pages of a message say nothing about those of its statements that are in it from one balance to the other.
+    """
+    own = element.find("{*}StmtPgntn")
+    paged = own if own is not None else element.getparent().find("{*}GrpHdr/{*}MsgPgntn")
+    if paged is None:
+        return None
+    number = _integer(paged, "PgNb")
+    page = _Page(1 if number is None else number, _text(paged, "LastPgInd") in ("true", "1"))
+    if not 1 <= page.number <= _LARGEST_PAGE:
+        raise StatementError("is no page number", element="PgNb", value=str(number))
+    if page.number == 1 and page.is_last:
+        return None
+    opening, closing = _find_balance(element, _OPENING), _find_balance(element, _CLOSING)
+    if own is None and opening is not None and closing is not None:
+        total = sum((entry.amount for entry in entries), Decimal(0))
+        return None if opening.amount + total == closing.amount else page
+    return page
+
+
+def _page_balances(element: etree._Element, page: _Page) -> "tuple[_Balance | None, _Balance | None]":
+    """What a page begins and ends with, as far as it says so.
+
+    Some banks repeat the balances of the whole statement on each page: they are believed on the first and the last.
+    """
+    interim = next((found for codes in _INTERIM if (found := _balances(element, codes))), [])
+    opening = _find_balance(element, _OPENING) if page.number == 1 else None
+    closing = _find_balance(element, _CLOSING) if page.is_last else None
+    if page.number > 1 and interim and (page.is_last or len(interim) > 1):
+        opening = interim[0]
+    if not page.is_last and interim:
+        closing = interim[-1]
+    return opening, closing
+
+
+def _continue(page: Statement, before: Statement | None, element: etree._Element) -> None:
+    """Fill in the balance that a page leaves out: by the page before it, if the file has it, or by its entries."""
+    base, _, number = page.statement_id.rpartition("/")
+    follows = before is not None and before.statement_id == f"{base}/{int(number) - 1:05d}"
+    if follows and before is not None and before.account_id == page.account_id and page.opening_balance is None:
+        page.opening_balance = before.closing_balance
+    total = sum((entry.amount for entry in page.entries), Decimal(0))
+    if page.closing_balance is None and page.opening_balance is not None:
+        page.closing_balance = page.opening_balance + total
+    elif page.opening_balance is None and page.closing_balance is not None:
+        page.opening_balance = page.closing_balance - total
+    # Pages are put in order by their dates first.
+    said = [*_balances(element, _CLOSING), *(one for codes in _INTERIM for one in _balances(element, codes))]
+    days = [*(one.day for one in said if one.day), *(entry.booking_date or entry.value_date for entry in page.entries)]
+    page.closing_date = page.closing_date or (days[0] if said and days else max(days, default=page.covers_to))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +207,24 @@ class _Balance:
     day: date | None
 
 
-def _balance(statement: etree._Element, codes: tuple[str, ...]) -> _Balance:
+def _balances(statement: etree._Element, codes: tuple[str, ...]) -> list[_Balance]:
+    found = []
     for balance in statement.iterfind("{*}Bal"):
         if _text(balance, "Tp/CdOrPrtry/Cd") in codes:
             amount, currency = _signed_amount(balance)
-            return _Balance(amount, currency, _date(balance, "Dt"))
-    raise StatementError(f"has no balance of type {' or '.join(codes)}", element="Bal")
+            found.append(_Balance(amount, currency, _date(balance, "Dt")))
+    return found
+
+
+def _find_balance(statement: etree._Element, codes: tuple[str, ...]) -> _Balance | None:
+    return next(iter(_balances(statement, codes)), None)
+
+
+def _balance(statement: etree._Element, codes: tuple[str, ...]) -> _Balance:
+    found = _find_balance(statement, codes)
+    if found is None:
+        raise StatementError(f"has no balance of type {' or '.join(codes)}", element="Bal")
+    return found
 
 
 def _entry(element: etree._Element) -> Entry | None:

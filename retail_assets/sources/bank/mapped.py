@@ -19,7 +19,7 @@ from retail_assets.contracts import Column, ColumnType, Table
 from retail_assets.mapping import CsvMapping
 from retail_assets.ops.quarantine import Rejection
 from retail_assets.settings import Bank
-from retail_assets.sources.bank.statements import Entry, Statement, StatementError, is_account, require_sum
+from retail_assets.sources.bank.statements import Entry, Note, Statement, StatementError, is_account, require_sum
 from retail_assets.sources.mapped import broken_rows, mapped_rows, open_mapped
 from retail_assets.sources.textrows import convert_text, row_as_json
 
@@ -58,8 +58,8 @@ def check_mapping(bank: Bank) -> None:
     bank.option("mapping").check(f"banks.{bank.id}.mapping", allowed=MAPPABLE, required=REQUIRED)
 
 
-def read_file(bank: Bank, path: Path) -> Iterator[Statement | StatementError | Rejection]:
-    """Yield a statement for each day, what is wrong with a day, and each row that could not be read.
+def read_file(bank: Bank, path: Path) -> Iterator[Statement | StatementError | Rejection | Note]:
+    """Yield a statement for each day, what is wrong with a day, each row that could not be read, or that there is none.
 
     Raises:
         CsvError: the file as a whole cannot be read.
@@ -69,8 +69,10 @@ def read_file(bank: Bank, path: Path) -> Iterator[Statement | StatementError | R
     mapping: CsvMapping = bank.option("mapping")
     opened = open_mapped(path, mapping)
     lines: list[_Line] = []
+    is_empty = True
     for rows in mapped_rows(opened, mapping, _TYPES):
         count = rows.raw.num_rows
+        is_empty = is_empty and not count and not rows.ignored
         rows.columns.setdefault("booking_date", rows.columns.get("value_date", pa.nulls(count, pa.date32())))
         rows.columns.setdefault("value_date", rows.columns["booking_date"])
         rows.columns.setdefault("currency", pa.array([bank.currency] * count, pa.string()))
@@ -95,7 +97,10 @@ def read_file(bank: Bank, path: Path) -> Iterator[Statement | StatementError | R
         kept = [row for row, number in enumerate(rows.row_numbers) if number not in refused]
         for row, values in zip(kept, batch.tables[_LINES].to_pylist(), strict=True):
             lines.append(_line(values, row_as_json(rows.raw, row)))
-    yield from (row.rejection(path.name) for row in broken_rows(opened, mapping))
+    broken = broken_rows(opened, mapping)
+    yield from (row.rejection(path.name) for row in broken)
+    if is_empty and not broken:
+        yield Note("has no rows")
     yield from _days(bank, _from_old_to_new(lines))
 
 

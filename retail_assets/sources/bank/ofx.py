@@ -7,14 +7,14 @@ that the chain breaks between two downloads if a transaction is in neither.
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from html import unescape
 from typing import Final
 
-from retail_assets.sources.bank.statements import Entry, Statement, StatementError, amount_of, joined
+from retail_assets.sources.bank.statements import Entry, Note, Statement, StatementError, amount_of, joined
 
 _TOKEN: Final = re.compile(r"<(/?)([A-Za-z0-9.]+)\s*(/?)>([^<]*)")
 _STATEMENTS: Final = ("STMTRS", "CCSTMTRS")
@@ -43,8 +43,11 @@ class _Node:
             yield from child.find(*names)
 
 
-def read_statements(content: bytes) -> Iterator[Statement | StatementError]:
-    """Yield a statement for each day of each account, or what is wrong with an account.
+def read_statements(content: bytes, currency: str | None = None) -> Iterator[Statement | StatementError | Note]:
+    """Yield a statement for each day of each account, what is wrong with an account, and what to know of it.
+
+    Args:
+        currency: that of the account, for files which do not say it.
 
     Raises:
         StatementError: the file is no OFX at all.
@@ -62,7 +65,7 @@ def read_statements(content: bytes) -> Iterator[Statement | StatementError]:
         raise StatementError("holds no STMTRS, so there is no statement in it", element="STMTRS")
     for account in accounts:
         try:
-            yield from _days(account, text, _moment(made, "DTSERVER") if made else None)
+            yield from _days(account, text, _moment(made, "DTSERVER") if made else None, currency)
         except StatementError as error:
             error.key = error.key or next((node.values.get("ACCTID") for node in account.find("BANKACCTFROM")), None)
             yield error
@@ -110,28 +113,43 @@ def _tree(text: str, start: int) -> _Node:
     return root
 
 
-def _days(account: _Node, text: str, made: datetime | None) -> Iterator[Statement]:
+def _days(account: _Node, text: str, made: datetime | None, declared: str | None) -> Iterator[Statement | Note]:
     source = next(account.find("BANKACCTFROM", "CCACCTFROM"), None)
     account_id = source.values.get("ACCTID") if source else None
     if source is None or account_id is None:
         raise StatementError("lacks the element BANKACCTFROM/ACCTID", element="ACCTID")
     bank_id = source.values.get("BANKID")
     currency = (account.values.get("CURDEF") or "").upper()
+    if not currency and declared:
+        currency = declared
+        yield Note(f"account {account_id} has no CURDEF: its amounts are taken as {currency}, as retail.yaml says")
     if not re.fullmatch("[A-Z]{3}", currency):
         raise StatementError("is no currency", element="CURDEF", value=currency)
     transactions = next(account.find("BANKTRANLIST"), None)
-    entries = [_entry(node, currency, text) for node in (transactions.find("STMTTRN") if transactions else ())]
-    identifiers = [entry.bank_reference for entry in entries]
-    if twice := sorted({name for name in identifiers if name and identifiers.count(name) > 1}):
-        raise StatementError("is the FITID of two transactions", element="FITID", value=twice[0])
+    read = [_entry(node, currency, text) for node in (transactions.find("STMTTRN") if transactions else ())]
+    entries, notes = _told_apart(read)
+    yield from notes
     covers = [_covered(transactions, name) for name in ("DTSTART", "DTEND")]
     balance = next(account.find("LEDGERBAL"), None)
-    closing, as_of = (None, None) if balance is None else _ledger_balance(balance)
+    closing, as_of = None, None
+    if balance is not None:
+        try:
+            closing, as_of = _ledger_balance(balance)
+        except StatementError as error:
+            # What it says about the account is lost; what was booked is not.
+            shown = f" ({error.value})" if error.value else ""
+            yield Note(f"LEDGERBAL of account {account_id} is not used: {error.element} {error.reason}{shown}")
     by_day: dict[date, list[Entry]] = {}
     for entry in entries:
         by_day.setdefault(entry.booking_date or entry.value_date, []).append(entry)
     if closing is not None and as_of is not None and covers[1] is not None and as_of > covers[1]:
         closing = None  # What was booked between the last day of the download and the balance is not known.
+    if not entries:
+        if closing is None or as_of is None or covers[0] is None or covers[1] is None or as_of < covers[0]:
+            # A day that the download does not cover may have lines, which an empty one would replace.
+            yield Note(f"account {account_id} has no transactions, and no balance of a day that the download covers")
+            return
+        by_day[as_of] = []
     for day, booked in sorted(by_day.items()):
         ends = None
         if closing is not None and as_of is not None:
@@ -150,6 +168,31 @@ def _days(account: _Node, text: str, made: datetime | None) -> Iterator[Statemen
             covers_to=covers[1],
             entries=booked,
         )
+
+
+def _told_apart(entries: Sequence[Entry]) -> tuple[list[Entry], list[Note]]:
+    """Each transaction once. A FITID names one transaction, so that a copy is none; another one under it is."""
+    by_reference: dict[str, list[Entry]] = {}
+    kept: list[Entry] = []
+    notes: list[Note] = []
+    for entry in entries:
+        reference = entry.bank_reference
+        if not reference:
+            kept.append(entry)
+            continue
+        facts = replace(entry, payload=b"")
+        known = by_reference.setdefault(reference, [])
+        if facts in known:
+            notes.append(Note(f"FITID {reference} is there twice with the same content: it is counted once"))
+            continue
+        known.append(facts)
+        if len(known) > 1:
+            entry = replace(entry, bank_reference=f"{reference}#{len(known)}")
+            notes.append(
+                Note(f"FITID {reference} is there with different content: both are kept, one as {entry.bank_reference}")
+            )
+        kept.append(entry)
+    return kept, notes
 
 
 def _total(by_day: dict[date, list[Entry]], after: date, until: date) -> Decimal:

@@ -13,7 +13,7 @@ from retail_assets.contracts import table
 from retail_assets.ops.quarantine import Rejection
 from retail_assets.settings import Bank
 from retail_assets.sources.bank import camt, mapped, mt940, ofx
-from retail_assets.sources.bank.statements import Statement, StatementError, is_account
+from retail_assets.sources.bank.statements import Note, Statement, StatementError, is_account
 from retail_assets.sources.csvfiles import CsvError
 from retail_assets.sources.files import DroppedFile, TooLargeError, new_files, read_whole
 from retail_assets.sources.intake import Intake
@@ -23,9 +23,9 @@ from retail_assets.sources.warehouse import SCHEMA_CONTRACT
 _VERSIONS: Final = "versions"
 _RESOURCE: Final = "statements"
 _HEAD_BYTES: Final = 1 << 20
-_READERS: Final = {"camt.053": camt.read_statements, "mt940": mt940.read_statements, "ofx": ofx.read_statements}
+_READERS: Final = {"camt.053": camt.read_statements, "mt940": mt940.read_statements}
 #: A file that was refused is read again once this changes, or the account's block of ``retail.yaml``.
-_READERS_VERSION: Final = "1"
+_READERS_VERSION: Final = "2"
 
 
 @dataclass(slots=True)
@@ -35,6 +35,7 @@ class _Read:
     file: DroppedFile
     good: list[Statement] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
 
 
 @dlt.source(name="bank", max_table_nesting=0)
@@ -77,6 +78,7 @@ def _statements(bank: Bank, folder: Path, intake: Intake) -> Iterator[Any]:
             else:
                 holds = f"statement {statement.statement_id} is an older version; the one in {versions[key][-1]} holds"
                 counts.notes.append(f"{read.file.name}: {holds}")
+        counts.notes.extend(f"{read.file.name}: {note}" for note in read.notes)
         if read.rejected:
             state["refused"].append(read.file.sha256)
         yield from intake.take(_batch(newest, read, intake), _RESOURCE)
@@ -113,6 +115,8 @@ def _read(bank: Bank, file: DroppedFile) -> _Read:
                 found = _of_this_account(bank, found)
             if isinstance(found, Statement):
                 read.good.append(found)
+            elif isinstance(found, Note):
+                read.notes.append(found)
             elif isinstance(found, Rejection):
                 read.rejected.append(found)
             else:
@@ -124,11 +128,15 @@ def _read(bank: Bank, file: DroppedFile) -> _Read:
     return read
 
 
-def _found(bank: Bank, file: DroppedFile) -> Iterator[Statement | StatementError | Rejection]:
+def _found(bank: Bank, file: DroppedFile) -> Iterator[Statement | StatementError | Rejection | Note]:
     if bank.system == "csv":
         yield from mapped.read_file(bank, file.path)
+        return
+    content = read_whole(file.path, bank.option("largest_file_mb"))
+    if bank.system == "ofx":
+        yield from ofx.read_statements(content, bank.currency)
     else:
-        yield from _READERS[bank.system](read_whole(file.path, bank.option("largest_file_mb")))
+        yield from _READERS[bank.system](content)
 
 
 def _of_this_account(bank: Bank, statement: Statement) -> Statement | StatementError:

@@ -19,6 +19,12 @@ class StatementError(Exception):
         self.reason, self.element, self.value, self.key = reason, element, value, key
 
 
+class Note(str):
+    """What a person should know of a file that was read all the same."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Detail:
     """One of the payments that a bank booked together as one entry; ``amount`` is null where the bank does not say."""

@@ -79,7 +79,9 @@ def _file(file: DroppedFile, intake: Intake) -> Iterator[Any]:
         rejection = Rejection(file.name, None, None, str(error), file.name, file.path.read_bytes()[: 1 << 20])
         yield from intake.take(Batch(contract, 1, {}, [rejection]), _RESOURCE)
         return
+    is_empty = True
     for raw, numbers in opened.numbered_blocks():
+        is_empty = is_empty and not raw.num_rows
         texts: dict[str, Any] = {name: pc.utf8_trim_whitespace(raw.column(name)).combine_chunks() for name in _COLUMNS}
         columns = {name: pc.if_else(pc.equal(text, ""), None, text) for name, text in texts.items()}
         columns["file_name"] = pa.array([file.name] * raw.num_rows)
@@ -96,4 +98,6 @@ def _file(file: DroppedFile, intake: Intake) -> Iterator[Any]:
         )
         yield from intake.take(batch, _RESOURCE)
     ragged = [row.rejection(file.name) for row in opened.ragged]
+    if is_empty and not ragged:
+        intake.counts_of(_RESOURCE).notes.append(f"{file.name} has no rows")
     yield from intake.take(Batch(contract, len(ragged), {}, ragged), _RESOURCE)

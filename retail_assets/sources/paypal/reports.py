@@ -112,6 +112,8 @@ class Report:
         if self.layout.header_row is not None:
             yield from self._body(instance, loaded_at)
         self._markers.sort(key=lambda marker: marker.number)
+        if not (self._body_rows or self._bad_rows):
+            self.notes.append(f"{self.name} has no rows")
         totals = self._totals(instance, loaded_at)
         yield totals
         self._rejected.update(rejection.record_key for rejection in totals.rejected)
@@ -340,7 +342,12 @@ class Report:
                 continue
             currency = stated["currency"]
             sums = self._sums.get((section, currency), _Sums()) if of_section else whole.get(currency, _Sums())
-            if fault := self._contradiction(stated, sums):
+            fault = self._contradiction(stated, sums)
+            # PayPal's documentation does not say which of the two fee columns comes first: the rows do.
+            other = {**stated, "fee_credits": stated["fee_debits"], "fee_debits": stated["fee_credits"]}
+            if fault is not None and self._contradiction(other, sums) is None:
+                stated, fault = other, None
+            if fault is not None:
                 rejected.append(self._rejection(marker, *fault))
                 continue
             self._check_balances(marker, stated)

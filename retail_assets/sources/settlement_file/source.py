@@ -89,17 +89,19 @@ def _file(gateway: Gateway, file: DroppedFile, whole: WholeFile, intake: Intake)
     mapping = gateway.option("mapping")
     opened = open_mapped(file.path, mapping)
     reading = Reading(file, whole, mapping, intake.instance, intake.now)
-    rejected, ignored = 0, 0
+    read, rejected, ignored = 0, 0, 0
     for rows in mapped_rows(opened, mapping, column_types(LINES)):
         batch = convert_lines(rows, reading)
         # Keyed by the file: a corrected one of the same name settles what was refused of it.
         batch = replace(batch, rejected=[replace(rejection, record_key=file.name) for rejection in batch.rejected])
-        rejected, ignored = rejected + len(batch.rejected), ignored + rows.ignored
+        read, rejected, ignored = read + batch.received, rejected + len(batch.rejected), ignored + rows.ignored
         yield from intake.take(batch, _RESOURCE)
     ragged = [row.rejection(file.name, file.name) for row in broken_rows(opened, mapping)]
     mended = [] if rejected or ragged else [file.name]
     yield from intake.take(Batch(LINES, len(ragged), {}, ragged, mended), _RESOURCE)
     notes = intake.counts_of(_RESOURCE).notes
+    if not (read or ignored or ragged):
+        notes.append(f"{file.name} has no rows")
     if ignored:
         notes.append(f"{file.name}: {ignored} rows are no records by the mapping's ignore")
     if reading.repeated:

@@ -80,7 +80,7 @@ def load_reports(folder: Path, zone: str, layout: ReportLayout, intake: Intake, 
     known = known_zone(zone).key
     for dropped in new_files(folder, done):
         try:
-            for batch in read_report(dropped, known, layout, intake):
+            for batch in read_report(dropped, known, layout, intake, resource):
                 yield from intake.take(batch, resource)
         except CsvError as error:
             unreadable.append(dropped.sha256)
@@ -91,7 +91,9 @@ def load_reports(folder: Path, zone: str, layout: ReportLayout, intake: Intake, 
         done.pop(digest, None)
 
 
-def read_report(dropped: DroppedFile, zone: str, layout: ReportLayout, intake: Intake) -> Iterator[Batch]:
+def read_report(
+    dropped: DroppedFile, zone: str, layout: ReportLayout, intake: Intake, resource: str
+) -> Iterator[Batch]:
     """One report as batches of typed rows.
 
     Raises:
@@ -100,7 +102,9 @@ def read_report(dropped: DroppedFile, zone: str, layout: ReportLayout, intake: I
     file = open_csv(dropped.path)
     found = _columns_of(file, layout)
     origin = f"{intake.instance}: {dropped.name}"
+    is_empty = True
     for rows, first in file.blocks():
+        is_empty = is_empty and not rows.num_rows
         numbers = list(range(first, first + rows.num_rows))
         columns, faults = _typed(rows, found, zone, layout)
         columns = layout.adapt(columns, rows.num_rows, frozenset(name.lower() for name in file.header))
@@ -121,6 +125,8 @@ def read_report(dropped: DroppedFile, zone: str, layout: ReportLayout, intake: I
         )
     if ragged := file.ragged:
         yield Batch(layout.contract, len(ragged), {}, [row.rejection(dropped.name) for row in ragged])
+    elif is_empty:
+        intake.counts_of(resource).notes.append(f"{dropped.name} has no rows")
 
 
 def _columns_of(file: CsvFile, layout: ReportLayout) -> dict[str, str]:

@@ -60,3 +60,24 @@ def document(*statements: str, version: str = "08", prolog: str = "") -> bytes:
         f'<Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.053.001.{version}"><BkToCstmrStmt>'
         f"<GrpHdr><MsgId>M</MsgId></GrpHdr>{''.join(statements)}</BkToCstmrStmt></Document>"
     ).encode()
+
+
+def page(
+    number: int,
+    last: bool,
+    *parts: str,
+    of_message: bool = False,
+    identifier: str = "STMT-1",
+    day: str = "2026-11-05",
+) -> bytes:
+    """A file with one page of a statement; ``parts`` are its balances and entries."""
+    pagination = f"<PgNb>{number}</PgNb><LastPgInd>{str(last).lower()}</LastPgInd>"
+    content = document(
+        f"<Stmt><Id>{identifier}</Id>"
+        + ("" if of_message else f"<StmtPgntn>{pagination}</StmtPgntn>")
+        + f"<ElctrncSeqNb>7</ElctrncSeqNb><CreDtTm>{day}T01:00:00Z</CreDtTm>"
+        + f"<Acct><Id><IBAN>{IBAN}</IBAN></Id><Ccy>EUR</Ccy></Acct>{''.join(parts)}</Stmt>"
+    )
+    if not of_message:
+        return content
+    return content.replace(b"<MsgId>M</MsgId>", f"<MsgId>M</MsgId><MsgPgntn>{pagination}</MsgPgntn>".encode())

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from retail_assets.sources.bank.camt import Statement, StatementError, read_statements
-from tests.sources.bank.files import IBAN, balance, document, entry, statement
+from tests.sources.bank.files import IBAN, balance, document, entry, page, statement
 
 BOOKED = {"02": "<Sts>BOOK</Sts>", "08": "<Sts><Cd>BOOK</Cd></Sts>"}
 
@@ -197,3 +197,60 @@ def test_a_comment_does_not_cut_an_amount() -> None:
     )
     assert b"<!-- x -->" in content
     assert read(content).entries[0].amount == Decimal("100.00")
+
+
+@pytest.mark.parametrize("of_message", [False, True])
+@pytest.mark.parametrize("interim", ["ITBD", "ITAV"])
+def test_pages_chain_by_their_interim_balances(interim: str, of_message: bool) -> None:
+    """A statement of several pages has its closing balance on the last one only: all others were refused."""
+    files = [
+        page(1, False, balance("OPBD", "100.00"), balance(interim, "110.00"), entry("10.00"), of_message=of_message),
+        page(2, False, balance(interim, "110.00"), balance(interim, "90.00"), entry("-20.00"), of_message=of_message),
+        page(3, True, balance(interim, "90.00"), balance("CLBD", "95.00"), entry("5.00"), of_message=of_message),
+    ]
+    found = [read(file) for file in files]
+    assert [(one.statement_id, one.opening_balance, one.closing_balance) for one in found] == [
+        ("STMT-1/00001", Decimal("100.00"), Decimal("110.00")),
+        ("STMT-1/00002", Decimal("110.00"), Decimal("90.00")),
+        ("STMT-1/00003", Decimal("90.00"), Decimal("95.00")),
+    ]
+    assert {one.closing_date for one in found} == {date(2026, 11, 4)}
+    error = fault(files[1].replace(b">20.00<", b">21.00<"))
+    assert error.key == "STMT-1/00002"
+
+
+def test_pages_without_interim_balances() -> None:
+    """Some banks give no balance where a page ends, others repeat those of the whole statement on each page."""
+    both = balance("OPBD", "100.00") + balance("CLBD", "95.00")
+    for whole in ("", both):
+        first = read(page(1, False, whole or balance("OPBD", "100.00"), entry("10.00")))
+        middle = read(page(2, False, whole, entry("-20.00")))
+        last = read(page(3, True, whole or balance("CLBD", "95.00"), entry("5.00")))
+        assert (first.opening_balance, first.closing_balance) == (Decimal("100.00"), Decimal("110.00"))
+        assert (middle.opening_balance, middle.closing_balance) == (None, None)
+        assert (last.opening_balance, last.closing_balance) == (Decimal("90.00"), Decimal("95.00"))
+        assert [one.closing_date for one in (first, middle, last)] == [date(2026, 11, 4)] * 3
+
+
+def test_pages_of_one_file_carry_their_balance() -> None:
+    """In one file the balance behind a page is known, though the bank does not write it."""
+    parts = [
+        (1, False, balance("OPBD", "100.00"), entry("10.00")),
+        (2, False, entry("-20.00")),
+        (3, True, balance("CLBD", "95.00"), entry("5.00")),
+    ]
+    statements = [page(*part).split(b"</GrpHdr>")[1].split(b"</BkToCstmrStmt>")[0].decode() for part in parts]
+    middle, last = list(read_statements(document(*statements)))[1:]
+    assert isinstance(middle, Statement)
+    assert isinstance(last, Statement)
+    assert (middle.opening_balance, middle.closing_balance) == (Decimal("110.00"), Decimal("90.00"))
+    lost = list(read_statements(document(statements[0], statements[1].replace("20.00", "21.00"), statements[2])))
+    assert isinstance(lost[2], StatementError)
+    assert "1.00 EUR is missing" in lost[2].reason
+
+
+def test_a_page_of_a_message_holds_whole_statements_too() -> None:
+    """Messages are cut anywhere: a statement that is whole within one got the page of the message as its own."""
+    whole = read(page(2, True, balance("OPBD", "100.00"), balance("CLBD", "110.00"), entry("10.00"), of_message=True))
+    assert whole.statement_id == "STMT-1"
+    assert read(page(1, True, balance("OPBD", "1"), balance("CLBD", "1"))).statement_id == "STMT-1"

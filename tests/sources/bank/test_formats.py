@@ -1,5 +1,6 @@
 """MT940, OFX and CSV: read as the same statements that CAMT.053 would give, or refused with a reason."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -15,7 +16,7 @@ from retail_assets.sandbox.minor import major
 from retail_assets.sandbox.profiles import BANKS
 from retail_assets.settings import Bank, instance_of
 from retail_assets.sources.bank import camt, mapped, mt940, ofx
-from retail_assets.sources.bank.statements import Statement, StatementError, is_account
+from retail_assets.sources.bank.statements import Note, Statement, StatementError, is_account
 from tests.sources.bank.files import IBAN, document, entry, statement
 
 fuzzed = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -189,7 +190,6 @@ def test_ofx_without_end_tags_is_the_same() -> None:
     ("old", "new", "element"),
     [
         ("+250.00", "250.00.1", "TRNAMT"),
-        ("<FITID>2<", "<FITID>1<", "FITID"),
         ("<DTPOSTED>20261102<", "<DTPOSTED>20261332<", "DTPOSTED"),
         ("<CURDEF>EUR<", "<CURDEF>euros<", "CURDEF"),
         (f"<ACCTID>{IBAN}</ACCTID>", "", "ACCTID"),
@@ -305,7 +305,7 @@ def histories(draw: st.DrawFn) -> list[sandbox.Statement]:
 
 
 def _amounts(items: Iterator[Any] | list[Any]) -> list[Decimal]:
-    found = list(items)
+    found = [item for item in items if not isinstance(item, Note)]
     assert all(isinstance(item, Statement) for item in found), found
     return [line.amount for item in found for line in item.entries]
 
@@ -340,6 +340,69 @@ def test_damage_is_refused_not_fatal(read: Any, sample: bytes, at: float, junk: 
     place = int(at * len(sample))
     try:
         for found in read(sample[:place] + junk + (b"" if cut else sample[place:])):
-            assert isinstance(found, Statement | StatementError)
+            assert isinstance(found, Statement | StatementError | Note)
     except StatementError:
         pass
+
+
+def ofx_facts(content: str, **options: Any) -> tuple[list[Any], list[str]]:
+    """Statements and notes of a download; nothing of it is refused."""
+    found = list(ofx.read_statements(content.encode(), **options))
+    assert not [one for one in found if isinstance(one, StatementError)]
+    statements = [
+        (one.statement_id, one.opening_balance, one.closing_balance, [line.bank_reference for line in one.entries])
+        for one in found
+        if isinstance(one, Statement)
+    ]
+    return statements, [one for one in found if isinstance(one, Note)]
+
+
+def test_a_download_without_transactions_holds_its_balance() -> None:
+    """A quiet week left no trace, or an empty day replaced one that the download does not speak for."""
+    first, last = OFX2.index("<STMTTRN>"), OFX2.index("</BANKTRANLIST>")
+    quiet = OFX2[:first] + OFX2[last:]
+    balance = Decimal("1199.75")
+    assert ofx_facts(quiet) == ([("2026-11-04", balance, balance, [])], [])
+    for old, new in (
+        ("<DTASOF>20261104", "<DTASOF>20261031"),
+        ("<DTASOF>20261104", "<DTASOF>20261105"),
+        ("<DTSTART>20261101</DTSTART>", ""),
+    ):
+        statements, (note,) = ofx_facts(quiet.replace(old, new))
+        assert statements == []
+        assert "has no transactions" in note
+
+
+@pytest.mark.parametrize("spoiled", ["<BALAMT></BALAMT>", "<BALAMT>1.199,75</BALAMT>", ""])
+def test_a_balance_that_cannot_be_read_takes_no_transaction_with_it(spoiled: str) -> None:
+    """Banks leave the balance out or empty: the whole download was refused for it."""
+    statements, (note,) = ofx_facts(OFX2.replace("<BALAMT>1199.75</BALAMT>", spoiled))
+    assert statements == [("2026-11-02", None, None, ["1"]), ("2026-11-04", None, None, ["2"])]
+    assert "LEDGERBAL" in note
+    without = re.sub("<LEDGERBAL>.*</LEDGERBAL>", "", OFX2)
+    assert ofx_facts(without) == (statements, [])
+
+
+def test_a_currency_that_is_left_out_is_that_of_the_account() -> None:
+    """A download with an empty CURDEF was refused, though retail.yaml names the account's currency."""
+    for content in (
+        OFX2.replace("<CURDEF>EUR</CURDEF>", "<CURDEF></CURDEF>"),
+        OFX2.replace("<CURDEF>EUR</CURDEF>", ""),
+    ):
+        statements, (note,) = ofx_facts(content, currency="EUR")
+        assert len(statements) == 2
+        assert "taken as EUR" in note
+        (refused,) = ofx.read_statements(content.encode())
+        assert isinstance(refused, StatementError)
+        assert refused.element == "CURDEF"
+
+
+def test_a_fitid_that_is_there_twice() -> None:
+    """A transaction that a bank listed twice counted twice, or two under one id refused the whole download."""
+    line = OFX2[OFX2.index("<STMTTRN>") : OFX2.index("</STMTTRN>") + len("</STMTTRN>")]
+    statements, (note,) = ofx_facts(OFX2.replace(line, line + "\n" + line))
+    assert statements[0][3] == ["1"]
+    assert "counted once" in note
+    statements, (note,) = ofx_facts(OFX2.replace(line, line + line.replace("+250.00", "+20.00")))
+    assert statements[0] == ("2026-11-02", Decimal(980), Decimal(1250), ["1", "1#2"])
+    assert "both are kept, one as 1#2" in note

@@ -13,7 +13,7 @@ from retail_assets.sandbox.profiles import BANKS
 from retail_assets.settings import Bank, instance_of
 from retail_assets.sources.bank import bank_source
 from retail_assets.sources.intake import Counts
-from tests.sources.bank.files import IBAN, document, entry, statement
+from tests.sources.bank.files import IBAN, balance, document, entry, page, statement
 from tests.sources.loading import Home
 
 BANK = instance_of(
@@ -205,3 +205,38 @@ def test_every_format_fills_the_same_tables(home: Home, folder: Path, system: st
     assert home.query("select account_id, opening_balance, closing_balance from raw_bank.statements") == [
         (item.bank.account, Decimal(100), Decimal("110.5"))
     ]
+
+
+def test_pages_load_as_they_arrive_and_a_missing_one_breaks_the_chain(home: Home, folder: Path) -> None:
+    """The first pages of a statement waited for the last for ever, or a lost page was noticed by nobody."""
+    pages = [
+        page(1, False, balance("OPBD", "100.00"), balance("ITBD", "110.00"), entry("10.00")),
+        page(2, False, balance("ITBD", "110.00"), balance("ITBD", "90.00"), entry("-20.00")),
+        page(3, True, balance("ITBD", "90.00"), balance("CLBD", "95.00"), entry("5.00")),
+    ]
+    chain = """
+        select statement_id, opening_balance = lag(closing_balance) over (order by closing_date, statement_id)
+        from raw_bank.statements order by statement_id
+    """
+    for number in (1, 3):
+        (folder / f"page{number}.xml").write_bytes(pages[number - 1])
+    load(home, folder)
+    assert home.query(chain) == [("STMT-1/00001", None), ("STMT-1/00003", False)]
+    (folder / "page2.xml").write_bytes(pages[1])
+    (folder / "page3 again.xml").write_bytes(pages[2] + b"\n")
+    load(home, folder)
+    assert home.query(chain) == [("STMT-1/00001", None), ("STMT-1/00002", True), ("STMT-1/00003", True)]
+    assert sum(amount for _, _, amount in entries(home)) == -5
+    assert home.quarantined() == []
+
+
+def test_what_to_know_of_a_file_is_noted(home: Home, folder: Path) -> None:
+    """A file without rows passed for a day without transactions."""
+    mapping = sandbox.CSV_MAPPING
+    block = {"id": "bank_de", "entity": "DE", "folder": "x", "account": IBAN, "currency": "EUR", "format": "csv"}
+    bank = instance_of("banks", {**block, "mapping": mapping})
+    statements = sandbox.make_statements(BANKS["bank_de"], [], date(2026, 11, 2), date(2026, 11, 2))
+    (path,) = [sandbox.write_csv(statements, folder)]
+    counts = home.load("bank", bank.id, lambda intake: bank_source(bank, folder, intake))["statements"]
+    assert counts.notes == [f"{path.name}: has no rows"]
+    assert (counts.received, counts.quarantined) == (0, 0)

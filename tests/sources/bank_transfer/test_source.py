@@ -40,6 +40,8 @@ def test_the_rule_and_the_allocations_are_loaded(home: Home, tmp_path: Path) -> 
     (folder / "b.csv").write_text("something,else\n1,2\n")
     assert load(home, folder).quarantined == 1
     assert load(home, folder).received == 0
+    (folder / "c.csv").write_text("bank_line_key,order_reference\n")
+    assert load(home, folder).notes == ["c.csv has no rows"]
 
 
 @pytest.mark.parametrize("pattern", ["LH-[0-9]+", "(", "(a)(b)", "(?<=LH-)([0-9]+)"])

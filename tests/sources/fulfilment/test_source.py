@@ -15,7 +15,7 @@ from retail_assets.sources.csvfiles import CsvError
 from retail_assets.sources.feeds import open_feed, read_feed
 from retail_assets.sources.files import DroppedFile
 from retail_assets.sources.fulfilment import build, examine
-from retail_assets.sources.fulfilment.source import _feeds
+from retail_assets.sources.fulfilment.source import WANTED, _feeds
 from retail_assets.sources.intake import Counts
 from tests.sources.fulfilment.lines import BLOCK, DAY, NOON, drop, shipment
 from tests.sources.loading import NOW, Home
@@ -211,3 +211,14 @@ def test_whatever_a_file_holds_it_is_refused_in_words(tmp_path: Path, content: b
     path.write_bytes(content)
     with pytest.raises(CsvError):
         open_feed(DroppedFile(path, "sha"), _feeds(PROVIDER))
+
+
+def test_a_file_without_rows_is_noted(home: Home, inbox: Path) -> None:
+    """An export that had failed passed for a day without parcels."""
+    for path in drop(inbox):
+        path.write_text(path.read_text(encoding="utf-8").partition("\n")[0] + "\n", encoding="utf-8")
+    counts = load(home, inbox)
+    noted = [note for one in counts.values() for note in one.notes]
+    # The two of shipments have the same content now.
+    assert len(noted) == len(WANTED)
+    assert all(note.endswith(" has no rows") for note in noted)

@@ -199,6 +199,17 @@ def test_a_day_without_transactions(tmp_path: Path) -> None:
     )  # fmt: skip
     found = read(tmp_path, content)
     assert (found.rows, len(found.totals), found.rejected) == ([], 1, [])
+    assert found.report.notes == ["STL-20260106.01.009.CSV has no rows"]
+
+
+def test_fee_totals_may_stand_in_either_order(tmp_path: Path) -> None:
+    """PayPal does not say which fee column comes first: with the other one every footer with a fee was refused."""
+    rows = [body(1), body(2), body(3, **{"Fee Debit or Credit": "CR", "Fee Amount": "10"})]
+    swapped = read(tmp_path, report(rows, footers=[footer(rows, fee_credits=450, fee_debits=10)]))
+    assert swapped.rejected == []
+    assert {(total["fee_credits"], total["fee_debits"]) for total in swapped.totals} == {(10, 450)}
+    neither = read(tmp_path, report(rows, footers=[footer(rows, fee_credits=450, fee_debits=11)]))
+    assert [r.field for r in neither.rejected] == ["fee_credits", "fee_credits"]
 
 
 def test_footers_that_their_rows_contradict_are_refused_and_the_rows_load(tmp_path: Path) -> None:

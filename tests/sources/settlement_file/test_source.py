@@ -192,3 +192,10 @@ def test_a_mapping_that_lacks_something_says_so(home: Home, folder: Path) -> Non
     for words in ("gateways.acquirer.mapping", "columns.type is missing", "booked_at or columns.payout_date", "colour"):
         assert words in str(error.value)
     assert "0 files" in examine(gateway(), folder)
+
+
+def test_a_file_without_rows_is_noted(home: Home, folder: Path) -> None:
+    """An export that had failed passed for a day without sales."""
+    drop(folder, "empty.csv")
+    counts = load(home, folder)
+    assert (counts.received, counts.notes) == (0, ["empty.csv has no rows"])

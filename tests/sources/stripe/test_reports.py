@@ -230,8 +230,15 @@ def test_columns_go_by_name(tmp_path_factory: pytest.TempPathFactory, data: st.D
     path = tmp_path_factory.mktemp("report") / "report.csv"
     path.write_bytes(content.decode().encode(mark))
     intake = Intake("stripe", "stripe_files", NOW, "sqlite://")
-    batches = list(read_report(DroppedFile(path, "sha"), "UTC", REPORT_LAYOUT, intake))
+    batches = list(read_report(DroppedFile(path, "sha"), "UTC", REPORT_LAYOUT, intake, "report_lines"))
     found = [item for batch in batches for item in batch.tables[REPORT_LAYOUT.contract].to_pylist()]
     assert [item["gross"] for item in found] == [item["net"] for item in found] == gross
     assert {item["currency"] for item in found} == {"usd"}
     assert [item["description"] for item in found] == [item["description"] for item in rows]
+
+
+def test_a_report_without_rows_is_noted(home: Home, folder: Path) -> None:
+    """A report that had failed passed for a month without payouts."""
+    (folder / "empty.csv").write_bytes(csv())
+    counts = load(home, folder)
+    assert (counts.received, counts.notes) == (0, ["empty.csv has no rows"])
