@@ -119,7 +119,12 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One thing that ``retail.yaml`` says about an instance, besides what all instances of its section have."""
+    """One thing that ``retail.yaml`` says about an instance, besides what all instances of its section have.
+
+    Of a ``csv_mapping``: ``maps`` are the columns of ours that it may name, or the table whose columns they are;
+    ``needs`` those that it must: ``a|b`` for one of two, and ``date@other`` for a group of that name in the regular
+    expression that the setting ``other`` is.
+    """
 
     name: str
     type: SettingType
@@ -128,6 +133,8 @@ class Setting:
     default: Any = None
     choices: tuple[str, ...] = ()
     pattern: str | None = None
+    maps: str | tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,10 +196,13 @@ def read_system(path: Path) -> System:
 
 
 def _variant(name: str, body: Mapping[str, Any]) -> Variant:
-    settings = tuple(
-        Setting(**{**setting, "choices": tuple(setting.get("choices", ()))}) for setting in body.get("settings", ())
-    )
+    settings = tuple(map(_setting, body.get("settings", ())))
     return Variant(**{**body, "name": name, "settings": settings})
+
+
+def _setting(body: Mapping[str, Any]) -> Setting:
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in body.items()}
+    return Setting(**values)
 
 
 def _table(system: str, section: str, owner: str, body: Mapping[str, Any]) -> Table:

@@ -33,8 +33,8 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from retail_assets.contracts import SYSTEMS, Setting, System, Variant
-from retail_assets.mapping import CsvMapping
+from retail_assets.contracts import SYSTEMS, Setting, System, Variant, table
+from retail_assets.mapping import CsvMapping, MappingError
 from retail_assets.money import UnknownCurrencyError, exponent
 
 _CHECKOUT: Final = Path(__file__).resolve().parent.parent
@@ -399,7 +399,7 @@ class Configuration(_Model):
 
     @model_validator(mode="after")
     def _references_exist(self) -> "Configuration":
-        problems = [*_duplicates(self), *_dangling(self)]
+        problems = [*_duplicates(self), *_dangling(self), *_unfit_mappings(self)]
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -590,6 +590,8 @@ _SECRET_FIELDS: Final = frozenset(
     if setting.type == "secret"
 )
 _SECTIONS: Final = ("stores", "gateways", "banks", "tax", "erps", "fulfilment")
+#: Columns of a table of file rows that no file has.
+_FILLED_BY_READERS: Final = ("file_name", "file_sha256", "row_number", "occurrence")
 
 
 def _literal_secrets(document: Mapping[str, Any]) -> Iterable[str]:
@@ -696,6 +698,40 @@ def _duplicates(configuration: Configuration) -> Iterable[str]:
             if count > 1:
                 shown = " of ".join(reversed(value)) if isinstance(value, tuple) else value
                 yield f"{path}: {shown!r} is used {count} times; {reason}"
+    accounts: dict[tuple[str, str], str] = {}
+    for gateway in configuration.gateways:
+        account = getattr(gateway, "account_id", None)
+        if account is None:
+            continue
+        first = accounts.setdefault((gateway.source, account), gateway.id)
+        if first != gateway.id:
+            yield f"gateways: {first} and {gateway.id} are the same account, {account!r}; its money would count twice"
+
+
+def _unfit_mappings(configuration: Configuration) -> Iterable[str]:
+    """What is wrong with the columns that the mappings of CSV files name, before any file is read."""
+    for section in _SECTIONS:
+        for index, item in enumerate(getattr(configuration, section)):
+            for setting in item.declared.settings:
+                mapping = item.option(setting.name) if setting.maps else None
+                if mapping is None:
+                    continue
+                allowed = setting.maps
+                if isinstance(allowed, str):
+                    columns = table(item.source, allowed).columns
+                    allowed = tuple(column.name for column in columns if column.name not in _FILLED_BY_READERS)
+                needs = [need for need in setting.needs if not _is_met(need, item)]
+                required = ["|".join(name for name in need.split("|") if "@" not in name) for need in needs]
+                try:
+                    mapping.check(f"{section}[{index}].{setting.name}", allowed=allowed, required=required)
+                except MappingError as error:
+                    yield str(error)
+
+
+def _is_met(need: str, item: Instance) -> bool:
+    """Whether a setting has the group that a mapping's column may be replaced by."""
+    named = (name.partition("@") for name in need.split("|"))
+    return any(other and f"(?P<{group}>" in (item.option(other) or "") for group, _, other in named)
 
 
 def _dangling(configuration: Configuration) -> Iterable[str]:

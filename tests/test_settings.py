@@ -9,6 +9,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from retail_assets.contracts import SYSTEMS
 from retail_assets.settings import (
     Configuration,
     SettingsError,
@@ -16,6 +17,10 @@ from retail_assets.settings import (
     load_settings,
     read_configuration,
 )
+from retail_assets.sources.bank import mapped as bank_lines
+from retail_assets.sources.fulfilment import source as provider_files
+from retail_assets.sources.settlement_file import lines as settlement_lines
+from retail_assets.sources.tax import source as remittances
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 SHIPPED = CHECKOUT / "data" / "retail.yaml"
@@ -356,3 +361,93 @@ def test_the_published_schema_accepts_the_shipped_file(document: dict[str, Any])
     document["stores"][0]["consumer_secret"] = CANARY
     document["stores"][0]["colour"] = "red"
     assert len(list(validator.iter_errors(document))) == 2
+
+
+_SERVES = {"entity": "US", "bank": "bank_us", "stores": [{"store": "cedar_us"}]}
+
+
+@pytest.mark.parametrize(
+    ("section", "block", "says"),
+    [
+        (
+            "gateways",
+            {**_SERVES, "system": "settlement_file", "mapping": {"columns": {"type": "T", "net": "N", "colour": "C"}}},
+            [".mapping: ", "columns.colour is none of ours", "columns.currency is missing", "booked_at or columns.pay"],
+        ),
+        (
+            "banks",
+            {"format": "csv", "entity": "US", "account": "US00TEST", "currency": "USD",
+             "mapping": {"columns": {"amount": "A"}}},
+            [".mapping: columns.booking_date or columns.value_date is missing"],
+        ),
+        (
+            "tax",
+            {"system": "remittance_file", "entity": "US", "mapping": {"columns": {"currency": "C"}}},
+            [".mapping: columns.jurisdiction is missing"],
+        ),
+        (
+            "fulfilment",
+            {"system": "threepl_csv", "stores": ["cedar_us"], "stock_levels": {"columns": {"file_name": "F"}}},
+            [".stock_levels: ", "columns.file_name is none of ours", "columns.on_hand is missing"],
+        ),
+    ],
+)  # fmt: skip
+def test_a_mapping_is_checked_before_any_file_is_read(
+    document: dict[str, Any],
+    environment: dict[str, str],
+    tmp_path: Path,
+    section: str,
+    block: dict[str, Any],
+    says: list[str],
+) -> None:
+    """A mapping without amounts passed the check; the first load after the first file said what was missing."""
+    blocks = document.setdefault(section, [])
+    blocks.append({"id": "spoilt", "folder": "spoilt", **block})
+    found = problems(write(tmp_path, document), environment)
+    assert f"{section}[{len(blocks) - 1}]" in found
+    for words in says:
+        assert words in found
+
+
+def test_a_date_in_the_name_of_a_file_stands_in_for_its_column(
+    document: dict[str, Any], environment: dict[str, str], tmp_path: Path
+) -> None:
+    """A whole file that is one payout names its day in its own name only."""
+    mapping = {"columns": {"type": "T", "net": "N", "currency": "C"}}
+    block = {**_SERVES, "id": "named", "system": "settlement_file", "folder": "named", "mapping": mapping}
+    document["gateways"].append({**block, "file_name_pattern": "(?P<date>[0-9]{8})"})
+    assert read_configuration(write(tmp_path, document), environment).gateways[-1].id == "named"
+
+
+def test_one_account_is_configured_once(document: dict[str, Any], environment: dict[str, str], tmp_path: Path) -> None:
+    """The same account by its API and by its reports counted all its money twice."""
+    secrets = {"client_id": "${PAYPAL_ID}", "client_secret": "${PAYPAL_SECRET}"}
+    block = {**_SERVES, "account_id": "EZ782AXEUJUW8"}
+    api = {"system": "paypal", "base_url": "https://api-m.paypal.com"}
+    document["gateways"] += [
+        {**block, **secrets, **api, "id": "by_api"},
+        {**block, "id": "by_file", "system": "paypal_reports", "folder": "by_file"},
+    ]
+    found = problems(write(tmp_path, document), {**environment, "PAYPAL_SECRET": "canary", "PAYPAL_ID": "canary"})
+    assert "by_api and by_file are the same account, 'EZ782AXEUJUW8'" in found
+
+
+def test_what_a_mapping_may_name_is_what_its_reader_takes() -> None:
+    """The check of retail.yaml and the reader of the files wanted different columns."""
+    declared = {
+        (system.name, setting.name): setting
+        for system in SYSTEMS.values()
+        for variant in system.variants.values()
+        for setting in variant.settings
+        if setting.type == "csv_mapping"
+    }
+    bank, acquirer = declared.pop(("bank", "mapping")), declared.pop(("settlement_file", "mapping"))
+    assert set(bank.maps) == set(bank_lines.MAPPABLE)
+    assert set(bank.needs) == set(bank_lines.REQUIRED)
+    assert set(acquirer.maps) == set(settlement_lines.MAPPABLE)
+    assert set(acquirer.needs[:-1]) == set(settlement_lines.REQUIRED)
+    taxes = declared.pop(("tax", "mapping"))
+    assert (taxes.maps, taxes.needs) == ("remittances", remittances.REMITTANCE_COLUMNS)
+    assert {name: (setting.maps, setting.needs) for (_, name), setting in declared.items()} == {
+        name: (name, needs) for name, needs in provider_files.WANTED.items()
+    }

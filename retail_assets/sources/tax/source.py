@@ -31,7 +31,7 @@ _STRIPE_COLUMNS: Final = (
     "subtotal",
     "tax_amount",
 )
-_REMITTANCE_COLUMNS: Final = ("jurisdiction", "period_start", "period_end", "currency", "due_amount")
+REMITTANCE_COLUMNS: Final = ("jurisdiction", "period_start", "period_end", "currency", "due_amount")
 
 
 @dlt.source(name="tax", max_table_nesting=0)
@@ -59,7 +59,7 @@ def _feed(engine: TaxEngine) -> Feed:
         MappingError: the mapping of ``retail.yaml`` does not fit.
     """
     if engine.system == "remittance_file":
-        feed = Feed(table("tax", "remittances"), _REMITTANCE_COLUMNS, engine.option("mapping"))
+        feed = Feed(table("tax", "remittances"), REMITTANCE_COLUMNS, engine.option("mapping"))
         feed.check(f"tax: {engine.id}: mapping")
         return feed
     key = re.escape(engine.option("order_metadata_key"))
