@@ -10,9 +10,10 @@ from contextlib import closing
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 PAGE: Final = 100
+BATCH: Final = 500
 LISTS: Final = ("line_items", "tax_lines", "shipping_lines", "fee_lines", "coupon_lines", "refunds")
 _NOW: Final = datetime(2026, 11, 5, 12, tzinfo=UTC)
 
@@ -23,23 +24,35 @@ def load_orders(orders: Path, home: Path) -> Callable[[], None]:
     import msgspec
 
     from retail_assets.contracts import table
+    from retail_assets.sources.ahead import ahead
     from retail_assets.sources.intake import Intake
-    from retail_assets.sources.records import convert
+    from retail_assets.sources.records import Batch, convert
 
     decode = msgspec.json.Decoder(list[msgspec.Raw]).decode
     contract = table("woocommerce", "orders")
     intake = Intake("woocommerce", "bench", _NOW, f"sqlite:///{home / 'operations.sqlite'}")
 
+    def pages(file: BinaryIO) -> Iterator[tuple[list[bytes], int]]:
+        records: list[bytes] = []
+        while lines := list(islice(file, PAGE)):
+            records += [bytes(raw) for raw in decode(b"[" + b",".join(lines) + b"]")]
+            if len(records) >= BATCH:
+                yield records, file.tell()
+                records = []
+        if records:
+            yield records, file.tell()
+
+    def converted(page: tuple[list[bytes], int]) -> Batch:
+        return convert(contract, page[0], instance="bench", loaded_at=_NOW, origin="GET orders")
+
     def rows() -> Iterator[Any]:
         state = dlt.current.resource_state()
         with orders.open("rb") as file:
             file.seek(state.get("offset", 0))
-            while lines := list(islice(file, PAGE)):
-                records = [bytes(raw) for raw in decode(b"[" + b",".join(lines) + b"]")]
-                batch = convert(contract, records, instance="bench", loaded_at=_NOW, origin="GET orders")
+            for (_, reached), batch in ahead(converted, pages(file)):
                 yield from intake.take(batch, "orders")
                 if intake.portion_full():
-                    state["offset"] = file.tell()
+                    state["offset"] = reached
                     intake.more("orders")
                     return
 

@@ -7,6 +7,7 @@ and streams the rows that hold into the raw table: one write, in one transaction
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ from dlt.destinations.job_impl import FollowupJobRequestImpl
 #: What DuckDB may hold in memory while it loads; the rest goes to its temporary folder beside the warehouse.
 MEMORY_LIMIT: Final = "192MB"
 _CHECKPOINT_THRESHOLD: Final = "16mb"
-_ROW_GROUP: Final = 10_240
+_ROW_GROUP: Final = 4_096
 #: The catalog's name is the stem of the file, as for everybody else who opens it.
 _CATALOG: Final = "warehouse"
 _SETTINGS: Final = {
@@ -35,7 +36,7 @@ _SETTINGS: Final = {
 
 def warehouse_destination(warehouse: Path) -> "Warehouse":
     """The destination that loads into a DuckDB file; it is opened when a load needs it."""
-    return Warehouse(_Credentials(str(warehouse), global_config=dict(_SETTINGS)), destination_name="duckdb")
+    return Warehouse(DuckDbCredentials(str(warehouse), global_config=dict(_SETTINGS)), destination_name="duckdb")
 
 
 class _Connections(DuckDbConnectionPool):
@@ -66,12 +67,6 @@ def _attached(warehouse: Path) -> Any:
     return connection
 
 
-class _Credentials(DuckDbCredentials):
-    def on_resolved(self) -> None:
-        super().on_resolved()
-        self.conn_pool = _Connections(self)
-
-
 class Warehouse(duckdb):
     """dlt's DuckDB destination with our merge."""
 
@@ -79,6 +74,13 @@ class Warehouse(duckdb):
     def client_class(self) -> type["WarehouseClient"]:
         """The client that dlt makes for each load."""
         return WarehouseClient
+
+    def configuration(self, *args: Any, **kwargs: Any) -> Any:
+        """The configuration of a load, with our connections in it: dlt makes credentials of its own class."""
+        resolved = super().configuration(*args, **kwargs)
+        if not isinstance(resolved.credentials.conn_pool, _Connections):
+            resolved.credentials.conn_pool = _Connections(resolved.credentials)
+        return resolved
 
     def capabilities(self, config: Any = None, naming: Any = None) -> Any:
         """What the destination can do.
@@ -139,10 +141,21 @@ class _MergeRequest(FollowupJobRequestImpl):
 
 
 class _FileForMerge(RunnableLoadJob, HasFollowupJobs):
-    """A file that needs no loading of its own."""
+    """A file that needs no loading of its own, nor a connection: opening the warehouse for each takes longer."""
+
+    def run_managed(self, job_client: Any, done_event: Any, /) -> None:
+        """Run without opening the client."""
+        super().run_managed(_Unopened(), done_event)  # pyright: ignore[reportArgumentType]
 
     def run(self) -> None:
         """Nothing: the merge reads it."""
+
+
+class _Unopened(nullcontext[None]):
+    """In the place of a client that is not used."""
+
+    def prepare_load_job_execution(self, job: RunnableLoadJob) -> None:
+        """Nothing to prepare."""
 
 
 class _MergeJob(RunnableLoadJob):

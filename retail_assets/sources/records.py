@@ -243,7 +243,7 @@ def _raw_decoder(table: Table) -> tuple[tuple[str, ...], msgspec.json.Decoder] |
     if not names:
         return None
     fields = [(name, msgspec.Raw, msgspec.Raw(b"null")) for name in names]
-    return names, msgspec.json.Decoder(list[msgspec.defstruct("JsonColumns", fields)])
+    return names, msgspec.json.Decoder(list[msgspec.defstruct("JsonColumns", fields, gc=False)])
 
 
 def _json_columns(table: Table, records: Sequence[bytes]) -> dict[str, pa.Array]:
