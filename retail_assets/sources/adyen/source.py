@@ -15,6 +15,7 @@ from retail_assets.ops.quarantine import Rejection
 from retail_assets.settings import Gateway
 from retail_assets.sources.adyen.report import DETAILS, REQUIRED, Report, convert_block, reversed_grosses
 from retail_assets.sources.csvfiles import CsvError, CsvFile, open_csv
+from retail_assets.sources.feeds import Feed, OpenFeed, open_feed, read_feed
 from retail_assets.sources.files import DroppedFile, new_files
 from retail_assets.sources.intake import Intake, merge_item
 from retail_assets.sources.records import Batch, from_rows
@@ -24,6 +25,10 @@ from retail_assets.sources.schema import dlt_columns
 _FILES: Final = "files"
 _VERSIONS: Final = "versions"
 _RESOURCE: Final = "settlement_details"
+ENTRIES: Final = table("adyen", "accounting_entries")
+_ACCOUNTING: Final = Feed(
+    ENTRIES, ("record_type", "psp_reference", "booking_date", "settlement_currency", "payable_sc")
+)
 _PAYOUT: Final = "MerchantPayout"
 _SHOWN_ROWS: Final = 3
 _HEAD_BYTES: Final = 2_000
@@ -67,14 +72,18 @@ def adyen_source(gateway: Gateway, folder: Path, intake: Intake) -> Sequence[Dlt
     """The rows and batches of every settlement details report of ``folder`` whose content was not read before.
 
     A report that is complete withdraws what earlier files said of its batch; one that is not (cut off, edited, a part)
-    only stands beside them, and the models decide row by row. A file that is no such report, and a row that breaks the
+    only stands beside them, and the models decide row by row. Payment accounting reports in the same folder go into a
+    table of their own, which no model adds up. A file that is neither, and a row that breaks the
     contract, go to quarantine; the rest loads.
     """
 
     def details() -> Iterator[Any]:
         yield from _details(gateway, folder, intake)
 
-    return (intake.resource(_RESOURCE, details),)
+    def entries() -> Iterator[Any]:
+        yield from _accounting(folder, intake)
+
+    return intake.resource(_RESOURCE, details), intake.resource(ENTRIES.name, entries)
 
 
 def _details(gateway: Gateway, folder: Path, intake: Intake) -> Iterator[Any]:
@@ -84,9 +93,27 @@ def _details(gateway: Gateway, folder: Path, intake: Intake) -> Iterator[Any]:
         try:
             opened = open_csv(file.path, encoding=gateway.option("encoding"), names=REQUIRED)
         except CsvError as error:
-            yield from intake.take(_refused(file, str(error)), _RESOURCE)
+            if _as_accounting(file) is None:
+                yield from intake.take(_refused(file, str(error)), _RESOURCE)
             continue
         yield from _file(gateway, file, opened, intake, state.setdefault(_VERSIONS, {}))
+
+
+def _accounting(folder: Path, intake: Intake) -> Iterator[Any]:
+    """The rows of payment accounting reports; a row replaces the same one of a report that was made before."""
+    intake.counts_of(ENTRIES.name)
+    for file in new_files(folder, dlt.current.resource_state().setdefault(_FILES, {})):
+        opened = _as_accounting(file)
+        for batch in read_feed(opened, intake) if opened else ():
+            yield from intake.take(batch, ENTRIES.name)
+
+
+def _as_accounting(file: DroppedFile) -> OpenFeed | None:
+    """A payment accounting report, by its columns; None for any other file."""
+    try:
+        return open_feed(file, [_ACCOUNTING])
+    except CsvError:
+        return None
 
 
 def _file(

@@ -249,3 +249,41 @@ def test_a_doctor_sees_the_folder(folder: Path) -> None:
     assert examine(gateway(), folder) == f"1 files in {folder}"
     with pytest.raises(OSError, match="nowhere"):
         examine(gateway(), folder / "nowhere")
+
+
+ACCOUNTING = (
+    "Company Account,Merchant Account,Psp Reference,Merchant Reference,Payment Method,Booking Date,TimeZone,"
+    "Main Currency,Main Amount,Record Type,Payment Currency,Received (PC),Authorised (PC),Captured (PC),"
+    "Settlement Currency,Payable (SC),Commission (SC),Markup (SC),Scheme Fees (SC),Interchange (SC),"
+    "Processing Fee Currency,Processing Fee (FC),Modification Psp Reference,Whatever\n"
+)
+
+
+def test_payment_accounting_reports_explain_and_count_nothing_twice(home: Home, tmp_path: Path) -> None:
+    """A report dropped beside the settlement details was refused, or a second delivery doubled its rows."""
+    sale = "Co,Shop,8816,1001,visa,2026-11-02 10:00:00,CET,EUR,24,{},EUR,,,24,EUR,{},,0.1,0.0312,0.05,EUR,0.1,M1,x\n"
+    settled, sent = sale.format("Settled", "-23.8188"), sale.format("SentForSettle", "23.8188")
+    folder = tmp_path / "inbox"
+    folder.mkdir()
+    (folder / "payments_accounting_report_2026_11_02.csv").write_text(ACCOUNTING + sent + settled + settled)
+
+    def load() -> Any:
+        return home.load("adyen", "adyen_eu", lambda intake: adyen_source(gateway(), folder, intake))
+
+    counts = load()
+    assert (counts["accounting_entries"].loaded, counts["settlement_details"].received) == (3, 0)
+    rows = "select record_type, occurrence, payable_sc, scheme_fees_sc from raw_adyen.accounting_entries order by all"
+    expected = [
+        ("SentForSettle", 1, Decimal("23.8188"), Decimal("0.0312")),
+        ("Settled", 1, Decimal("-23.8188"), Decimal("0.0312")),
+        ("Settled", 2, Decimal("-23.8188"), Decimal("0.0312")),
+    ]
+    assert home.query(rows) == expected
+    # Made again, with another column and a row that is broken.
+    again = sent + settled + settled + sent.replace("SentForSettle", "")
+    (folder / "again.csv").write_text(ACCOUNTING + again.replace(",x\n", ",y\n"))
+    counts = load()["accounting_entries"]
+    assert (counts.received, counts.loaded, counts.quarantined) == (4, 3, 1)
+    assert home.query(rows) == expected
+    (folder / "other.csv").write_text("a,b\n1,2\n")
+    assert load()["settlement_details"].quarantined == 1
