@@ -177,6 +177,7 @@ class _Walk:
                 self._newest = max(self._newest or 0, pc.max(rows.column("created")).as_py())
             self._after = _ID.decode(records[-1]).id
             yield batch
+        self._after = None
 
     def stops(self, full: bool) -> bool:
         """Whether the reading ends at the page that it has come to; the checkpoint is then in the state."""

@@ -605,3 +605,14 @@ def failing_after(account: FakeAccount, after: int) -> Iterator[None]:
     yield
     account.after_page = lambda _name: None
     account.refused.clear()
+
+
+def test_payouts_that_wait_do_not_fill_portion_after_portion(
+    home: Home, account: FakeAccount, gateway: Gateway
+) -> None:
+    """Payouts that Stripe could not list yet were asked for by name in every portion, and the load never ended."""
+    for number in range(7):
+        account.payout(number, reconciliation_status="in_progress", status="in_transit")
+    assert in_portions(home, gateway, 2)["payouts"].notes == []
+    assert len(ids(home, "payouts")) == 7
+    assert len(account.queries) < 60
