@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from retail_assets.contracts import Table, table
 from retail_assets.ops.quarantine import Rejection
+from retail_assets.sources.ahead import ahead
 from retail_assets.sources.csvfiles import CsvFile, RaggedRow, open_csv
 from retail_assets.sources.paypal.layout import ROW_TYPES, Layout, Marker, column_name, moment, offset_of, row_type
 from retail_assets.sources.records import Batch, from_rows
@@ -136,10 +137,19 @@ class Report:
         self._columns = tuple(map(column_name, file.header))
         contract = contract_of(self.layout)
         seen = 0
-        for block, numbers in file.numbered_blocks():
-            rejected = self._aside(file.ragged[seen:], file)
-            seen = len(file.ragged)
-            yield self._converted(contract, block, numbers, rejected, instance, loaded_at)
+
+        def blocks() -> Iterator[tuple[pa.Table, Sequence[int], list[Rejection]]]:
+            nonlocal seen
+            for block, numbers in file.numbered_blocks():
+                rejected = self._aside(file.ragged[seen:], file)
+                seen = len(file.ragged)
+                yield block, numbers, rejected
+
+        def converted(read: tuple[pa.Table, Sequence[int], list[Rejection]]) -> Batch:
+            return self._converted(contract, *read, instance, loaded_at)
+
+        for _, batch in ahead(converted, blocks()):
+            yield batch
         if rejected := self._aside(file.ragged[seen:], file):
             self._rejected.update(rejection.record_key for rejection in rejected)
             yield Batch(contract, len(rejected), {}, rejected)
