@@ -8,8 +8,8 @@ from dlt.sources import DltSource
 from retail_assets.settings import Store
 from retail_assets.sources.intake import Intake
 from retail_assets.sources.woocommerce.client import StoreClient
+from retail_assets.sources.woocommerce.pages import records_of
 from retail_assets.sources.woocommerce.source import woocommerce_source
-from retail_assets.sources.woocommerce.walk import records_of
 
 __all__ = ["build", "examine", "woocommerce_source"]
 

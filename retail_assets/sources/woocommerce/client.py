@@ -15,12 +15,23 @@ from requests_oauthlib import OAuth1
 from retail_assets.http import HttpClient, HttpError, HttpStatusError
 from retail_assets.settings import Store
 from retail_assets.sources.woocommerce.ids import NO_IDS, IdSet
-from retail_assets.sources.woocommerce.walk import UnexpectedAnswerError, Walk, body_of, records_of
+from retail_assets.sources.woocommerce.pages import BROKEN_STATUSES, UnexpectedAnswerError, body_of, records_of
+from retail_assets.sources.woocommerce.walk import Mark, Walk
 
 _API: Final = "wc/v3"
-#: WooCommerce's words for a 404 that means "no such order", and not "no such address".
-_NO_SUCH_ORDER: Final = "woocommerce_rest_shop_order_invalid_id"
+#: WooCommerce's words for a 404 that means "no such record", and not "no such address".
+_NO_SUCH_RECORD: Final = {
+    "orders": "woocommerce_rest_shop_order_invalid_id",
+    "products": "woocommerce_rest_product_invalid_id",
+    "customers": "woocommerce_rest_invalid_id",
+}
+#: What is asked for only to find out how else to ask is not asked for again and again.
+_RETRIES_OF_A_PROBE: Final = 1
 _SLUG: Final = re.compile(r"[a-z0-9_-]+")
+
+
+class BrokenRecordError(Exception):
+    """The store answers, but fails to show this one record."""
 
 
 class StoreClient:
@@ -39,13 +50,18 @@ class StoreClient:
             auth = HTTPBasicAuth(key, secret)
         else:
             auth = OAuth1(key, secret, signature_method="HMAC-SHA256", signature_type="query")
-        self._http = HttpClient(
-            store.base_url,
-            auth=auth,
-            requests_per_second=store.requests_per_second,
-            timeout=store.timeout_seconds,
-            retries=store.retries,
-        )
+
+        def client(retries: int) -> HttpClient:
+            return HttpClient(
+                store.base_url,
+                auth=auth,
+                requests_per_second=store.requests_per_second,
+                timeout=store.timeout_seconds,
+                retries=retries,
+            )
+
+        self._http = client(store.retries)
+        self._prober = client(min(store.retries, _RETRIES_OF_A_PROBE))
         self._parallel = max(1, store.option("parallel_requests"))
         self._plain_permalinks = False
         self._storage: str | None = None
@@ -59,26 +75,33 @@ class StoreClient:
         Raises:
             HttpStatusError: the store refused it; 404 for a route or a record that does not exist.
         """
+        return self._get(self._http, path, params)
+
+    def probe(self, path: str, params: Mapping[str, Any] | None = None) -> Response:
+        """``get`` with hardly a retry."""
+        return self._get(self._prober, path, params)
+
+    def _get(self, http: HttpClient, path: str, params: Mapping[str, Any] | None) -> Response:
         if self._plain_permalinks:
-            return self._by_query(path, params)
+            return self._by_query(http, path, params)
         self._count_request()
         try:
-            return self._http.get(f"wp-json/{_API}/{path}", params)
+            return http.get(f"wp-json/{_API}/{path}", params)
         except HttpStatusError as error:
             if error.status != HTTPStatus.NOT_FOUND or _error_code(error.body) is not None:
                 raise
             # WordPress answers its own 404 in JSON. This one came from the web server: nothing is behind /wp-json/.
             try:
-                response = self._by_query(path, params)
+                response = self._by_query(http, path, params)
                 records_of(response)
             except (HttpError, UnexpectedAnswerError):
                 raise error from None
             self._plain_permalinks = True
             return response
 
-    def _by_query(self, path: str, params: Mapping[str, Any] | None) -> Response:
+    def _by_query(self, http: HttpClient, path: str, params: Mapping[str, Any] | None) -> Response:
         self._count_request()
-        return self._http.get("", {"rest_route": f"/{_API}/{path}", **(params or {})})
+        return http.get("", {"rest_route": f"/{_API}/{path}", **(params or {})})
 
     def _count_request(self) -> None:
         with self._counting:
@@ -138,23 +161,44 @@ class StoreClient:
     def order(self, order_id: int) -> bytes | None:
         """One order of whatever status, as sent; None if WooCommerce says that it does not exist.
 
+        Raises: as ``record`` does.
+        """
+        return self.record("orders", order_id)
+
+    def record(self, path: str, record_id: int) -> bytes | None:
+        """One record of ``orders``, ``products`` or ``customers``; None if WooCommerce says that it does not exist.
+
         Raises:
+            BrokenRecordError: the store answers otherwise, but not for this record.
             HttpStatusError: any other refusal: a 404 of the web server proves nothing.
         """
         try:
-            return body_of(self.get(f"orders/{order_id}"))
+            return body_of(self.get(f"{path}/{record_id}"))
         except HttpStatusError as error:
-            if error.status == HTTPStatus.NOT_FOUND and _error_code(error.body) == _NO_SUCH_ORDER:
+            if error.status == HTTPStatus.NOT_FOUND and _error_code(error.body) == _NO_SUCH_RECORD[path]:
                 return None
-            raise
+            if error.status not in BROKEN_STATUSES:
+                raise
+            try:
+                self.probe(path, {"per_page": 1, "_fields": "id"})
+            except HttpError:
+                raise error from None
+            raise BrokenRecordError(str(error)) from error
 
-    def walk(self, path: str, params: Mapping[str, Any] | None = None, elsewhere: IdSet = NO_IDS) -> Walk:
-        """All records of a list, in order of id, without those whose id is in ``elsewhere``."""
-        return Walk(self.get, path, params or {}, elsewhere, parallel=self._parallel)
+    def walk(
+        self,
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        elsewhere: IdSet = NO_IDS,
+        left: Mark | None = None,
+    ) -> Walk:
+        """All records of a list, in order of id, but those with an id in ``elsewhere``; ``left``: where to go on."""
+        return Walk(self.get, self.probe, path, params or {}, elsewhere, parallel=self._parallel, left=left)
 
     def close(self) -> None:
         """Give the connections back."""
         self._http.close()
+        self._prober.close()
 
 
 def _error_code(body: bytes) -> str | None:

@@ -18,8 +18,9 @@ from retail_assets.sources.intake import Intake, merge_item
 from retail_assets.sources.records import convert, from_rows
 from retail_assets.sources.woocommerce.client import StoreClient
 from retail_assets.sources.woocommerce.known import Known
+from retail_assets.sources.woocommerce.pages import identity_of, records_of
 from retail_assets.sources.woocommerce.sweep import Deletion
-from retail_assets.sources.woocommerce.walk import Page, identity_of, records_of
+from retail_assets.sources.woocommerce.walk import Page
 
 _STATUS: Final = "_fulfillment_status"
 _MARK: Final = f'"{_STATUS}"'.encode()

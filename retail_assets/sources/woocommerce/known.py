@@ -5,7 +5,7 @@ beside it, and state that is lost or restored cannot disagree with it. Rows come
 a page's worth is held at a time.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -97,6 +97,15 @@ newest as (
 
 select (select count(*) from alive where alive.created < newest.created), newest.created from newest
 """
+_ALIVE = """
+select records.id
+from {table} as records
+left join {deletions} as gone
+    on gone.store_id = records.store_id and gone.resource = %s and gone.id = records.id
+    and gone.is_deleted and gone._loaded_at >= records._loaded_at
+where records.store_id = %s and gone.id is null
+order by records.id
+"""
 _FULFILLMENTS = "select id, order_id from {order_fulfillments} where store_id = %s and date_deleted is null"
 
 
@@ -170,6 +179,10 @@ class Known:
         for number, newest in self._rows(_TOTALS, resource, self.store_id, table=resource):
             return ControlTotals(number or 0, _utc(newest))
         return ControlTotals(0, None)
+
+    def ids(self, resource: str) -> Sequence[int]:
+        """Ids of the ``products`` or ``customers`` that are not known to be gone, in ascending order."""
+        return [record_id for (record_id,) in self._rows(_ALIVE, resource, self.store_id, table=resource)]
 
     def fulfillments(self) -> Mapping[int, frozenset[int]]:
         """Ids of the fulfilments held, by order."""

@@ -1,9 +1,10 @@
 """The dlt source of one WooCommerce store."""
 
 import hashlib
+import json
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from http import HTTPStatus
@@ -15,18 +16,21 @@ from dlt.sources import DltResource
 
 from retail_assets.contracts import Table, table
 from retail_assets.http import HttpStatusError
+from retail_assets.ops.quarantine import Rejection
 from retail_assets.settings import Store
 from retail_assets.sources.cursors import believed
 from retail_assets.sources.intake import Intake, merge_item
 from retail_assets.sources.records import Batch, convert, from_rows
 from retail_assets.sources.schema import compute as pc
-from retail_assets.sources.warehouse import SCHEMA_CONTRACT
 from retail_assets.sources.woocommerce.client import StoreClient
 from retail_assets.sources.woocommerce.fulfilment import Fulfilments
-from retail_assets.sources.woocommerce.ids import NO_IDS, IdSet
+from retail_assets.sources.woocommerce.ids import IdSet
 from retail_assets.sources.woocommerce.known import Known
+from retail_assets.sources.woocommerce.pages import identity_of
+from retail_assets.sources.woocommerce.reading import Reading, is_interrupted
 from retail_assets.sources.woocommerce.sweep import Finding, Sweep, naive_gmt, orders_by_id, plan_sweep, shown_of
-from retail_assets.sources.woocommerce.walk import Page, Walk, identity_of
+from retail_assets.sources.woocommerce.vanished import Vanished, tombstone
+from retail_assets.sources.woocommerce.walk import Page, Walk
 
 #: Read again on every run: covers second-resolution cursors, late commits and clocks that differ a little.
 OVERLAP: Final = timedelta(minutes=10)
@@ -35,6 +39,7 @@ _CURSOR: Final = "modified_after"
 _REFUSED: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
 _READ_WHOLE: Final = "read_whole_at"
 _HIGHEST_ID: Final = "highest_id"
+_PHP_SPEAKS: Final = "the store's PHP speaks before its answers"
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -79,28 +84,31 @@ class _Load:
     def sweep(self) -> Sweep | None:
         """The sweep of this load, made when it is first asked for: resources take turns, and none comes first.
 
-        It compares with what the warehouse held before this load. A store that is still being read for the first time
-        needs none.
+        It compares with what the warehouse held before this load. A store that is still being read for the first time,
+        or whose refunds are, needs none: all that is still to come would look missed.
         """
         if not self._sweeps:
             cursor = believed(dlt.current.resource_state("orders"), _CURSOR, self.intake.now)
+            refunds = dlt.current.resource_state("refunds")
+            refunds_are_new = is_interrupted(refunds) and _CURSOR not in refunds
             self._sweeps.append(
                 None
-                if cursor is None
+                if cursor is None or refunds_are_new
                 else plan_sweep(self.client, self.known, self.statuses, _horizon(cursor), self.intake.now, self.every)
             )
         return self._sweeps[0]
 
-    def order_walks(self, filters: Mapping[str, Any]) -> Iterator[Walk]:
+    def order_filters(self, filters: Mapping[str, Any]) -> list[dict[str, Any]]:
         """All orders by one list with every status named; two, one for the trash, if the store does not name them."""
-        if self.statuses:
-            yield self.client.walk("orders", {"status": ",".join(self.statuses), **filters})
-            return
-        seen: list[Walk] = []
-        for status in ("any", "trash"):
-            elsewhere = seen[0].seen if seen else NO_IDS
-            seen.append(self.client.walk("orders", {"status": status, **filters}, elsewhere))
-            yield seen[-1]
+        named = [",".join(self.statuses)] if self.statuses else ["any", "trash"]
+        return [{"status": status, **filters} for status in named]
+
+    def reading(
+        self, resource: str, path: str, filters: Sequence[Mapping[str, Any]], state: dict[str, Any] | None = None
+    ) -> Reading:
+        """The read of a resource; ``state`` is the resource's own if left out."""
+        own = dlt.current.resource_state() if state is None else state
+        return Reading(self.client, self.intake, resource, own, path, filters)
 
     def holding(self, rows: Callable[["_Load"], Iterator[Any]]) -> Callable[[], Iterator[Any]]:
         """``rows`` as a resource; the connections are given back when the last one that runs has ended."""
@@ -134,7 +142,7 @@ def woocommerce_source(store: Store, intake: Intake) -> Sequence[DltResource]:
     load = _Load(store, StoreClient(store), intake)
 
     def resource(name: str, rows: Callable[[_Load], Iterator[Any]]) -> DltResource:
-        return dlt.resource(load.holding(rows), name=name, schema_contract=SCHEMA_CONTRACT, write_disposition="merge")
+        return intake.resource(name, load.holding(rows))
 
     def side_list(name: str, rows: Callable[[_Load], Iterator[Any]]) -> DltResource:
         return resource(name, lambda load: _if_allowed(name, rows, load))
@@ -167,53 +175,80 @@ def _if_allowed(name: str, rows: Callable[[_Load], Iterator[Any]], load: _Load) 
 
 def _orders(load: _Load) -> Iterator[Any]:
     """Orders changed since the last load, then those that the sweep wants read again, then what the sweep found."""
-    client, intake, contract = load.client, load.intake, table("woocommerce", "orders")
     state = dlt.current.resource_state()
-    cursor = believed(state, _CURSOR, intake.now)
-    counts = intake.counts_of("orders")
-    fulfilments = Fulfilments(client, load.known, intake)
-    sweep = load.sweep()
+    cursor = believed(state, _CURSOR, load.intake.now)
+    fulfilments = Fulfilments(load.client, load.known, load.intake)
+    # A read that was interrupted comes first; the sweep compares when all of it is there.
+    sweep = None if is_interrupted(state) else load.sweep()
     reads_whole = cursor is None or (sweep is not None and sweep.reads_whole)
-    walks: list[Walk] = []
-    newest: datetime | None = None
+    filters = load.order_filters({} if reads_whole else _since(cursor))
+    if cursor is None and load.statuses:
+        filters.append({"status": "any"})
+    reading = load.reading("orders", "orders", filters, state)
 
     def take(page: Page) -> Iterator[Any]:
-        batch = _convert(contract, page, intake)
-        yield from intake.take(batch, "orders")
+        batch = _convert(table("woocommerce", "orders"), page, load.intake)
+        reading.saw(_latest(batch))
+        reading.refused += len(batch.rejected)
+        yield from load.intake.take(batch, "orders")
         yield from fulfilments.of(page)
 
-    for walk in load.order_walks({} if reads_whole else _since(cursor)):
-        walks.append(walk)
+    def is_for_unlisted(number: int) -> bool:
+        return cursor is None and bool(load.statuses) and number > 0
+
+    def is_needed(number: int) -> bool:
+        return not is_for_unlisted(number) or (reading.complete and _has_unlisted(load, reading))
+
+    for walk in reading.each(is_needed):
         for page in walk.pages():
-            changed = _changed_only(page, load.known, sweep) if sweep and sweep.reads_whole else page
-            if changed.records:
-                batch = _convert(contract, changed, intake)
-                newest = _newest(newest, batch, contract)
-                yield from intake.take(batch, "orders")
-                yield from fulfilments.of(changed)
-    if cursor is None and load.statuses and walks[0].complete and (unlisted := _unlisted(load, walks[0])):
-        walks.append(unlisted)
-        for page in unlisted.pages():
-            yield from take(page)
-    _advance(state, newest, walks, intake, "orders")
+            if sweep is not None and sweep.reads_whole:
+                fresh = _changed_only(page, load.known, sweep)
+            elif is_for_unlisted(reading.number) and reading.is_resumed:
+                fresh = _not_held(page, load.known)
+            else:
+                fresh = page
+            if fresh.records or fresh.unreadable:
+                yield from take(fresh)
+            if not (sweep is not None and sweep.reads_whole) and reading.stops():
+                return
+    is_first = cursor is None and reading.complete
+    _advance(state, reading, load.intake, "orders")
+    if sweep is None and cursor is not None:
+        late = load.sweep()
+        sweep = None if late is None or late.reads_whole else late  # That one is the next load's.
     if sweep is not None:
-        again = [id_ for id_ in dict.fromkeys(sweep.reread) if not any(id_ in walk.seen for walk in walks)]
-        for page in orders_by_id(client, load.statuses, again):
-            batch = _convert(contract, page, intake)
+        again = [id_ for id_ in dict.fromkeys(sweep.reread) if id_ not in reading]
+        for page in orders_by_id(load.client, load.statuses, again):
+            batch = _convert(table("woocommerce", "orders"), page, load.intake)
             _forget_unreadable(sweep, batch, page)
-            yield from intake.take(batch, "orders")
+            yield from load.intake.take(batch, "orders")
             yield from fulfilments.of(page)
         if not sweep.is_complete:
-            counts.notes.append(f"the sweep over {sweep.listed} orders was not finished; the next load goes on with it")
-    yield from _sweep_rows(load, sweep, sum(len(walk.seen) for walk in walks), cursor is None and _whole(walks))
+            load.intake.counts_of("orders").notes.append(
+                f"the sweep over {sweep.listed} orders was not finished; the next load goes on with it"
+            )
+    yield from _sweep_rows(load, sweep, reading if is_first else None)
 
 
-def _unlisted(load: _Load, walk: Walk) -> Walk | None:
-    """A walk over the orders whose status a plugin made and does not list: they are in "any", but not by name."""
-    started = walk.started_at or datetime.now(UTC)
-    before = {"before": naive_gmt(started), "dates_are_gmt": "true"}
+def _has_unlisted(load: _Load, reading: Reading) -> bool:
+    """Whether there are orders whose status a plugin made and does not list: they are in "any", but not by name."""
+    before = {"before": naive_gmt(reading.started_at or datetime.now(UTC)), "dates_are_gmt": "true"}
     there = sum(max(0, load.client.count("orders", {"status": name, **before}) or 0) for name in ("any", "trash"))
-    return load.client.walk("orders", {"status": "any"}, walk.seen) if there > len(walk.seen) else None
+    return there > reading.listed
+
+
+def _not_held(page: Page, known: Known) -> Page:
+    """The orders that no earlier portion of this read has brought."""
+    ids = [identity for identity in page.identities if isinstance(identity, int)]
+    held = known.orders_between(min(ids) - 1, max(ids)) if ids else {}
+    kept = [
+        (record, identity)
+        for record, identity in zip(page.records, page.identities, strict=True)
+        if not isinstance(identity, int)
+        or identity not in held
+        or held[identity].payload_sha256 != hashlib.sha256(record).hexdigest()
+    ]
+    return replace(page, records=[record for record, _ in kept], identities=[identity for _, identity in kept])
 
 
 def _changed_only(page: Page, known: Known, sweep: Sweep) -> Page:
@@ -232,7 +267,7 @@ def _changed_only(page: Page, known: Known, sweep: Sweep) -> Page:
             is_silent = order.modified is None or order.modified <= sweep.horizon
             if is_silent and order.order_id not in found:
                 sweep.findings.append(Finding("order_changed", order.order_id, known=before, shown=order))
-    return Page(changed, page.origin)
+    return replace(page, records=changed, identities=[identity_of(record) for record in changed])
 
 
 def _forget_unreadable(sweep: Sweep, batch: Batch, page: Page) -> None:
@@ -240,19 +275,20 @@ def _forget_unreadable(sweep: Sweep, batch: Batch, page: Page) -> None:
     if not batch.rejected:
         return
     loaded = {int(key) for key in batch.loaded_keys if key.isdigit()}
-    unreadable = {order.order_id for order in map(shown_of, page.records) if order is not None} - loaded
+    shown = {order.order_id for order in map(shown_of, page.records) if order is not None}
+    unreadable = (shown | {one.identity for one in page.unreadable}) - loaded
     of_them = [finding for finding in sweep.findings if finding.order_id in unreadable]
     sweep.unreadable += sum(finding.kind == "order_missed" for finding in of_them)
     dropped = [finding for finding in of_them if finding.kind in ("order_missed", "order_changed")]
     sweep.findings = [finding for finding in sweep.findings if finding not in dropped]
 
 
-def _sweep_rows(load: _Load, sweep: Sweep | None, seen: int, is_first: bool) -> Iterator[Any]:
+def _sweep_rows(load: _Load, sweep: Sweep | None, first_read: Reading | None) -> Iterator[Any]:
     now = load.intake.now
     rows: dict[str, list[dict[str, Any]]] = {"order_sweeps": [], "sweep_findings": [], "deletions": []}
-    if is_first:
-        first = Sweep(load.client.storage(), now, is_due=True, reads_whole=False, listed=seen)
-        first.unreadable = load.intake.counts_of("orders").quarantined
+    if first_read is not None:
+        first = Sweep(load.client.storage(), now, is_due=True, reads_whole=False, listed=first_read.listed)
+        first.unreadable = first_read.refused
         rows["order_sweeps"].append({**first.row(now), "kind": "first_load"})
     elif sweep is not None and sweep.is_worth_recording:
         rows["order_sweeps"].append(sweep.row(now))
@@ -270,54 +306,61 @@ def _sweep_rows(load: _Load, sweep: Sweep | None, seen: int, is_first: bool) -> 
 def _refunds(load: _Load) -> Iterator[Any]:
     """Refunds by their own collection; WooCommerce before 9.0 lacks it and is asked order by order."""
     load.intake.counts_of("refunds")
-    done = IdSet()
+    state = dlt.current.resource_state()
     sweep = load.sweep()
+    done = IdSet()
     try:
-        yield from _refund_collection(load, done)
+        is_whole = yield from _refund_collection(load, state, done)
     except HttpStatusError as error:
         if error.status != HTTPStatus.NOT_FOUND:
             raise
-        yield from _refunds_by_order(load, done)
+        is_whole = yield from _refunds_by_order(load, state, done)
+    if not is_whole:
+        return
     for order_id in dict.fromkeys(sweep.refund_orders) if sweep else ():
         for page in _pages_below(load.client.walk(f"orders/{order_id}/refunds", {}, done)):
             batch = _convert(table("woocommerce", "refunds"), page, load.intake, {"parent_id": order_id})
             yield from load.intake.take(batch, "refunds")
 
 
-def _refund_collection(load: _Load, done: IdSet) -> Iterator[Any]:
-    state = dlt.current.resource_state()
+def _refund_collection(load: _Load, state: dict[str, Any], done: IdSet) -> Generator[Any, None, bool]:
+    """Returns whether it came to its end, and not only to that of a portion."""
     contract = table("woocommerce", "refunds")
-    walk = load.client.walk("refunds", _since_last_load(state, load))
-    newest: datetime | None = None
-    for page in walk.pages():
-        batch = _convert(contract, page, load.intake)
-        newest = _newest(newest, batch, contract, "date_created_gmt")
-        yield from load.intake.take(batch, "refunds")
-    for identity in walk.seen:
-        done.add(identity)
-    _advance(state, newest, [walk], load.intake, "refunds")
-
-
-def _refunds_by_order(load: _Load, done: IdSet) -> Iterator[Any]:
-    state = dlt.current.resource_state()
-    contract, orders = table("woocommerce", "refunds"), table("woocommerce", "orders")
-    newest: datetime | None = None
-    walks: list[Walk] = []
-    inner: list[Walk] = []
-    for walk in load.order_walks(_since_last_load(state, load)):
-        walks.append(walk)
+    reading = load.reading("refunds", "refunds", [_since_last_load(state, load)], state)
+    for walk in reading.each():
         for page in walk.pages():
-            newest = _newest(newest, _convert(orders, page, load.intake), orders)
+            batch = _convert(contract, page, load.intake)
+            reading.saw(_latest(batch, "date_created_gmt"))
+            yield from load.intake.take(batch, "refunds")
+            if reading.stops():
+                return False
+    for identity in reading.seen():
+        done.add(identity)
+    _advance(state, reading, load.intake, "refunds")
+    return True
+
+
+def _refunds_by_order(load: _Load, state: dict[str, Any], done: IdSet) -> Generator[Any, None, bool]:
+    contract, orders = table("woocommerce", "refunds"), table("woocommerce", "orders")
+    reading = load.reading("refunds", "orders", load.order_filters(_since_last_load(state, load)), state)
+    is_stable: bool = reading.noted.get("is_stable", True)
+    for walk in reading.each():
+        for page in walk.pages():
+            reading.saw(_latest(_convert(orders, replace(page, unreadable=(), notice=None), load.intake)))
             for order in _heads(_ORDER_HEAD, page, load.intake, "refunds"):
                 if not order.refunds:
                     continue
-                inner.append(load.client.walk(f"orders/{order.id}/refunds"))
-                for refunds in _pages_below(inner[-1]):
+                inner = load.client.walk(f"orders/{order.id}/refunds")
+                for refunds in _pages_below(inner):
                     batch = _convert(contract, refunds, load.intake, {"parent_id": order.id})
                     yield from load.intake.take(batch, "refunds")
-                for identity in inner[-1].seen:
+                is_stable = reading.noted["is_stable"] = is_stable and inner.complete
+                for identity in inner.seen:
                     done.add(identity)
-    _advance(state, newest, [*walks, *inner], load.intake, "refunds")
+            if reading.stops():
+                return False
+    _advance(state, reading, load.intake, "refunds", is_stable=is_stable)
+    return True
 
 
 # -- catalogue, customers, tax rates -----------------------------------------------------------------------------------
@@ -326,18 +369,15 @@ def _refunds_by_order(load: _Load, done: IdSet) -> Iterator[Any]:
 def _products(load: _Load) -> Iterator[Any]:
     """Products changed since the last load; at the rhythm of the sweeps all, as a sale moves stock but no date."""
     state = dlt.current.resource_state()
-    contract = table("woocommerce", "products")
     load.intake.counts_of("products")
     is_whole = _is_due(state, load)
-    walk = load.client.walk("products", {"status": "any", **({} if is_whole else _since_last_load(state, load))})
-    newest: datetime | None = None
-    for page in walk.pages():
-        batch = _convert(contract, page, load.intake)
-        newest = _newest(newest, batch, contract)
-        yield from load.intake.take(batch, "products")
-    _advance(state, newest, [walk], load.intake, "products")
-    if is_whole and walk.complete:
-        state[_READ_WHOLE] = load.intake.now.isoformat()
+    since = {} if is_whole else _since_last_load(state, load)
+    reading = load.reading("products", "products", [{"status": "any", **since}], state)
+    vanished = _vanished(load, state, reading, "products") if is_whole else None
+    if (yield from _list(load, reading, "products", vanished)):
+        _advance(state, reading, load.intake, "products")
+        if is_whole and reading.complete:
+            state[_READ_WHOLE] = load.intake.now.isoformat()
 
 
 def _variations(load: _Load) -> Iterator[Any]:
@@ -346,55 +386,54 @@ def _variations(load: _Load) -> Iterator[Any]:
     state = dlt.current.resource_state()
     load.intake.counts_of(contract.name)
     is_whole = _is_due(state, load)
-    walk = load.client.walk(
-        "products",
-        {"type": "variable", "status": "any", **({} if is_whole else _since_last_load(state, load))},
-    )
-    for products in walk.pages():
-        for product in _heads(_PRODUCT_HEAD, products, load.intake, contract.name):
-            below = load.client.walk(f"products/{product.id}/variations")
-            for page in _pages_below(below):
-                batch = _convert(contract, page, load.intake, {"parent_id": product.id})
-                yield from load.intake.take(batch, contract.name)
-            walk.complete = walk.complete and below.complete
-    if not walk.complete:
+    since = {} if is_whole else _since_last_load(state, load)
+    reading = load.reading(contract.name, "products", [{"type": "variable", "status": "any", **since}], state)
+    is_stable: bool = reading.noted.get("is_stable", True)
+    for walk in reading.each():
+        for products in walk.pages():
+            for product in _heads(_PRODUCT_HEAD, products, load.intake, contract.name):
+                below = load.client.walk(f"products/{product.id}/variations")
+                for page in _pages_below(below):
+                    batch = _convert(contract, page, load.intake, {"parent_id": product.id})
+                    yield from load.intake.take(batch, contract.name)
+                is_stable = reading.noted["is_stable"] = is_stable and below.complete
+            if reading.stops():
+                return
+    reading.finish()
+    if not (reading.complete and is_stable):
         _note_unstable(load.intake, contract.name)
         return
-    if walk.started_at is not None:
-        state[_CURSOR] = walk.started_at.isoformat(timespec="seconds")
+    if reading.started_at is not None:
+        state[_CURSOR] = reading.started_at.isoformat(timespec="seconds")
     if is_whole:
         state[_READ_WHOLE] = load.intake.now.isoformat()
 
 
 def _customers(load: _Load) -> Iterator[Any]:
     """Customers ignore every change filter: new ones by their id, and at the rhythm of the sweeps all."""
-    contract = table("woocommerce", "customers")
     state = dlt.current.resource_state()
     load.intake.counts_of("customers")
     highest: int | None = state.get(_HIGHEST_ID)
-    is_whole = highest is None or _is_due(state, load)
-    pages = _all_customers(load, state) if is_whole else _newest_customers(load, highest or 0)
-    for page in pages:
-        yield from load.intake.take(_convert(contract, page, load.intake), "customers")
-        identities = map(identity_of, page.records)
-        highest = max([highest or 0, *(identity for identity in identities if isinstance(identity, int))])
+    if highest is None or _is_due(state, load):
+        reading = load.reading("customers", "customers", [{"role": "all"}], state)
+        vanished = _vanished(load, state, reading, "customers")
+        if not (yield from _list(load, reading, "customers", vanished)):
+            return
+        reading.finish()
+        highest = reading.highest
+        if reading.complete:
+            state[_READ_WHOLE] = load.intake.now.isoformat()
+        else:
+            _note_unstable(load.intake, "customers")
+    else:
+        # The newest hundred, and on until one comes that is known.
+        former = highest
+        walk = load.client.walk("customers", {"role": "all"})
+        for page in walk.newest_first(lambda identity: isinstance(identity, int) and identity <= former):
+            yield from load.intake.take(_convert(table("woocommerce", "customers"), page, load.intake), "customers")
+            highest = max([highest, *(identity for identity in page.identities if isinstance(identity, int))])
     if highest is not None:
         state[_HIGHEST_ID] = highest
-
-
-def _all_customers(load: _Load, state: dict[str, Any]) -> Iterator[Page]:
-    walk = load.client.walk("customers", {"role": "all"})
-    yield from walk.pages()
-    if walk.complete:
-        state[_READ_WHOLE] = load.intake.now.isoformat()
-    else:
-        _note_unstable(load.intake, "customers")
-
-
-def _newest_customers(load: _Load, highest: int) -> Iterator[Page]:
-    """The newest hundred, and on until one comes that is known."""
-    walk = load.client.walk("customers", {"role": "all"})
-    yield from walk.newest_first(lambda identity: isinstance(identity, int) and identity <= highest)
 
 
 def _tax_rates(load: _Load) -> Iterator[Any]:
@@ -412,11 +451,46 @@ def _is_due(state: dict[str, Any], load: _Load) -> bool:
     return read_at is None or load.intake.now - datetime.fromisoformat(read_at) >= load.every
 
 
+def _vanished(load: _Load, state: dict[str, Any], reading: Reading, resource: str) -> Vanished | None:
+    """What looks for deleted records during a whole read; not during the first, before which nothing was held."""
+    return Vanished(load.known.ids(resource), reading.noted) if _READ_WHOLE in state else None
+
+
+def _list(load: _Load, reading: Reading, resource: str, vanished: Vanished | None) -> Generator[Any, None, bool]:
+    """Take a list, and what is no longer in it; returns whether it came to its end, and not only a portion's."""
+    contract, intake = table("woocommerce", resource), load.intake
+    for walk in reading.each():
+        for page in walk.pages():
+            batch = _convert(contract, page, intake)
+            reading.saw(_latest(batch))
+            yield from intake.take(batch, resource)
+            if vanished is not None:
+                vanished.look_at([*page.identities, *(one.identity for one in page.unreadable if one.identity)])
+            if reading.stops():
+                return False
+    if vanished is not None and reading.complete:
+        gone: list[dict[str, Any]] = []
+        for record_id, record in vanished.proved(load.client, resource):
+            if record is None:
+                gone.append(tombstone(resource, record_id).row(intake.now))
+            elif record_id not in reading:
+                page = Page([record], f"GET {resource}/{record_id}", [record_id])
+                yield from intake.take(_convert(contract, page, intake), resource)
+        if gone:
+            deletions = table("woocommerce", "deletions")
+            yield merge_item(deletions, from_rows(deletions, gone, instance=intake.instance, loaded_at=intake.now))
+    return True
+
+
 # -- what all have in common -------------------------------------------------------------------------------------------
 
 
 def _heads(decoder: msgspec.json.Decoder[Any], page: Page, intake: Intake, name: str) -> Iterator[Any]:
     """The records whose own lists are to be read; one that is too broken for that does not stop the others."""
+    intake.counts_of(name).notes.extend(
+        f"{page.origin}: the store fails to show {one.name}, so what belongs to it is missing"
+        for one in page.unreadable
+    )
     for record in page.records:
         try:
             yield decoder.decode(record)
@@ -436,14 +510,29 @@ def _pages_below(walk: Walk) -> Iterator[Page]:
 
 
 def _convert(contract: Table, page: Page, intake: Intake, given: Mapping[str, Any] | None = None) -> Batch:
-    return convert(
+    origin = f"{intake.instance}: {page.origin}"
+    notes = intake.counts_of(contract.name).notes
+    if page.notice is not None and not any(note.startswith(_PHP_SPEAKS) for note in notes):
+        notes.append(f"{_PHP_SPEAKS}, which its owner should switch off (display_errors): {page.notice}")
+    batch = convert(
         contract,
         page.records,
         instance=intake.instance,
         loaded_at=intake.now,
-        origin=f"{intake.instance}: {page.origin}",
+        origin=origin,
         given=[given] * len(page.records) if given else None,
     )
+    if not page.unreadable:
+        return batch
+    rejected = []
+    for one in page.unreadable:
+        notes.append(f"{page.origin}: the store fails to show {one.name}, and only that; it is in quarantine")
+        key = None if one.identity is None else str(one.identity)
+        # There is nothing to keep but its name, and where it stood.
+        kept = json.dumps({"id": one.identity} if one.identity is not None else {"record": one.place}).encode()
+        reason = "the store fails to show this record, though it shows those around it"
+        rejected.append(Rejection(key, None, None, reason, f"{origin}, {one.name}: {one.reason}", kept))
+    return replace(batch, received=batch.received + len(rejected), rejected=[*batch.rejected, *rejected])
 
 
 def _horizon(cursor: str) -> datetime:
@@ -462,28 +551,21 @@ def _since_last_load(state: dict[str, Any], load: _Load) -> dict[str, str]:
     return _since(believed(state, _CURSOR, load.intake.now))
 
 
-def _newest(
-    so_far: datetime | None, batch: Batch, contract: Table, column: str = "date_modified_gmt"
-) -> datetime | None:
-    rows = batch.tables.get(contract)
-    latest = pc.max(rows.column(column)).as_py() if rows is not None and rows.num_rows else None
-    return max((moment for moment in (so_far, latest) if moment is not None), default=None)
+def _latest(batch: Batch, column: str = "date_modified_gmt") -> datetime | None:
+    rows = batch.tables.get(batch.contract)
+    return pc.max(rows.column(column)).as_py() if rows is not None and rows.num_rows else None
 
 
-def _whole(walks: Sequence[Walk]) -> bool:
-    return bool(walks) and all(walk.complete for walk in walks)
-
-
-def _advance(state: dict[str, Any], newest: datetime | None, walks: Sequence[Walk], intake: Intake, name: str) -> None:
-    """Move the cursor to the newest change seen, but never past the start of the walk nor after an unstable one."""
-    if not _whole(walks):
+def _advance(state: dict[str, Any], reading: Reading, intake: Intake, name: str, *, is_stable: bool = True) -> None:
+    """Move the cursor to the newest change seen, but never past the start of the read nor after an unstable one."""
+    reading.finish()
+    if not (reading.complete and is_stable):
         _note_unstable(intake, name)
         return
-    started = [walk.started_at for walk in walks if walk.started_at is not None]
-    reached = [moment for moment in (newest, *started) if moment is not None]
-    if newest is None or not reached:
+    if reading.newest is None:
         return
-    cursor = min(reached).astimezone(UTC).isoformat(timespec="seconds")
+    reached = min(moment for moment in (reading.newest, reading.started_at) if moment is not None)
+    cursor = reached.astimezone(UTC).isoformat(timespec="seconds")
     state[_CURSOR] = max(cursor, state.get(_CURSOR, cursor))
 
 

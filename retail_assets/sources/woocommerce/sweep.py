@@ -14,9 +14,10 @@ from typing import Any, Final
 
 import msgspec
 
-from retail_assets.sources.woocommerce.client import StoreClient
+from retail_assets.sources.woocommerce.client import BrokenRecordError, StoreClient
 from retail_assets.sources.woocommerce.ids import IdSet
 from retail_assets.sources.woocommerce.known import ControlTotals, Known, KnownOrder, LastSweep
+from retail_assets.sources.woocommerce.pages import Unreadable
 from retail_assets.sources.woocommerce.walk import Page
 
 _FIELDS: Final = "id,status,date_modified_gmt,total,refunds"
@@ -322,7 +323,7 @@ def _prove_gone(
 ) -> None:
     """An order that no list shows is only believed to be deleted when WooCommerce says that there is none."""
     for order_id, refund_ids in orphans.items():
-        if client.order(order_id) is None:
+        if _is_gone(client, order_id):
             sweep.gone_with_unknown_order(order_id, refund_ids)
     proved = 0
     for order_id, held in sorted(missing.items()):
@@ -333,10 +334,17 @@ def _prove_gone(
             sweep.is_complete = False
             return
         proved += 1
-        if client.order(order_id) is None:
+        if _is_gone(client, order_id):
             sweep.gone(order_id, held)
         else:
             sweep.reread.append(order_id)
+
+
+def _is_gone(client: StoreClient, order_id: int) -> bool:
+    try:
+        return client.order(order_id) is None
+    except BrokenRecordError:
+        return False
 
 
 def orders_by_id(client: StoreClient, statuses: Sequence[str], order_ids: Sequence[int]) -> Iterator[Page]:
@@ -344,6 +352,7 @@ def orders_by_id(client: StoreClient, statuses: Sequence[str], order_ids: Sequen
     for start in range(0, len(order_ids), _CHUNK):
         chunk = order_ids[start : start + _CHUNK]
         found: dict[int, bytes] = {}
+        broken: dict[int, Unreadable] = {}
         for status in [",".join(statuses)] if statuses else ["any", "trash"]:
             walk = client.walk("orders", {"status": status, "include": ",".join(map(str, chunk))})
             for page in walk.pages():
@@ -351,11 +360,19 @@ def orders_by_id(client: StoreClient, statuses: Sequence[str], order_ids: Sequen
                     order = shown_of(record)
                     if order is not None:
                         found[order.order_id] = record
-        for order_id in chunk:
-            if order_id not in found and (record := client.order(order_id)) is not None:
+        for place, order_id in enumerate(chunk, start=1):
+            if order_id in found:
+                continue
+            try:
+                record = client.order(order_id)
+            except BrokenRecordError as error:
+                broken[order_id] = Unreadable(order_id, place, str(error))
+                continue
+            if record is not None:
                 found[order_id] = record
-        if found:
-            yield Page(list(found.values()), f"GET orders?include={chunk[0]}…")
+        if found or broken:
+            origin = f"GET orders?include={chunk[0]}…"
+            yield Page(list(found.values()), origin, list(found), list(broken.values()))
 
 
 def naive_gmt(moment: datetime) -> str:

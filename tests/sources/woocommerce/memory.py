@@ -1,5 +1,6 @@
 """The source over a warehouse in memory: many loads in a second, by the rules that dlt and DuckDB follow otherwise."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -8,7 +9,7 @@ from unittest.mock import patch
 
 from retail_assets.contracts import table
 from retail_assets.settings import Store
-from retail_assets.sources.intake import Counts, Intake
+from retail_assets.sources.intake import PORTION, Counts, Intake
 from retail_assets.sources.woocommerce import source as source_module
 from retail_assets.sources.woocommerce.client import StoreClient
 from retail_assets.sources.woocommerce.known import ControlTotals, Known, KnownOrder, LastSweep
@@ -43,14 +44,31 @@ class MemoryWarehouse:
         operations_url: str,
         after: timedelta = timedelta(hours=1),
         resources: Sequence[str] = ("orders", "refunds"),
+        portion: int = PORTION,
+        portions: int | None = None,
     ) -> Mapping[str, Counts]:
-        """Load the resources once; they take turns, as they do in dlt. ``after``: since the load before."""
+        """Load the resources once; they take turns, as they do in dlt.
+
+        Args:
+            after: since the load before.
+            portion: how many records make a portion full.
+            portions: after so many the process is killed.
+        """
         self.now += after
-        intake = Intake("woocommerce", store.id, self.now, operations_url)
+        intake = Intake("woocommerce", store.id, self.now, operations_url, portion=portion)
+        waiting = set(resources)
+        while waiting and portions != 0:
+            self._load(store, intake, [name for name in resources if name in waiting])
+            waiting = intake.begin_portion()
+            portions = None if portions is None else portions - 1
+        intake.close()
+        return intake.counts
+
+    def _load(self, store: Store, intake: Intake, resources: Sequence[str]) -> None:
         client = StoreClient(store)
         load = source_module._Load(store, client, intake)
         load.__dict__["known"] = MemoryKnown(store.id, warehouse=self)
-        states = {name: dict(state) for name, state in self.states.items()}
+        states: dict[str, dict[str, Any]] = json.loads(json.dumps(self.states))
         running: list[tuple[str, Iterator[Any]]] = [
             (name, getattr(source_module, f"_{name}")(load)) for name in resources
         ]
@@ -69,11 +87,9 @@ class MemoryWarehouse:
                 except StopIteration:
                     continue
         client.close()
-        intake.close()
         self._apply(items)
         self.states = states
         self.requests.append(client.requests)
-        return intake.counts
 
     def _apply(self, items: list[Any]) -> None:
         seen: dict[tuple[Any, ...], Any] = {}
@@ -153,6 +169,9 @@ class MemoryKnown(Known):
             for row in self.warehouse.rows("refunds")
             if row["parent_id"] not in orders and not self.warehouse.is_gone("refunds", row)
         }
+
+    def ids(self, resource: str) -> Sequence[int]:
+        return sorted(row["id"] for row in self.warehouse.rows(resource) if not self.warehouse.is_gone(resource, row))
 
     def fulfillments(self) -> Mapping[int, frozenset[int]]:
         found: dict[int, set[int]] = {}

@@ -56,7 +56,9 @@ def stamp(moment: datetime) -> str:
 class FakeStore:
     """Orders by id, a clock that only a test moves, and a hook before each page of orders.
 
-    ``before_page`` gets the statuses asked for and the place of the page's first record, from 0.
+    ``before_page`` gets the statuses asked for and the place of the page's first record, from 0. PHP dies of the
+    records in ``broken`` and of pages with more than ``most_per_page`` records; ``garbles`` answers break off;
+    ``php_says`` comes before each list.
     """
 
     orders: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -72,6 +74,11 @@ class FakeStore:
     offers_offset: bool = True
     offers_totals: bool = True
     plain_permalinks: bool = False
+    broken: frozenset[int] = frozenset()
+    broken_in_lists_of_ids: bool = False
+    most_per_page: int = 100
+    garbles: int = 0
+    php_says: bytes = b""
     last_id: int = 100
 
     # -- what a shop does ----------------------------------------------------------------------------------------------
@@ -195,7 +202,7 @@ class FakeStore:
             and order["date_created_gmt"] < query.get("before", "9")
             and (included is None or order["id"] in included)
         ]
-        return self._page(wanted, query)
+        return self._page(wanted[:: -1 if query.get("order") == "desc" else 1], query)
 
     async def _list_statuses(self, request: Request) -> Response:
         if "statuses" in self.absent:
@@ -209,6 +216,8 @@ class FakeStore:
         order = self.orders.get(request.path_params["order_id"])
         if order is None:
             return JSONResponse({"code": "woocommerce_rest_shop_order_invalid_id"}, 404)
+        if order["id"] in self.broken:
+            return JSONResponse({"code": "internal_server_error"}, 500)
         return JSONResponse({name: value for name, value in order.items() if not name.startswith("_")})
 
     async def _list_refunds(self, request: Request) -> Response:
@@ -255,11 +264,20 @@ class FakeStore:
         size, page = int(query.get("per_page", 10)), int(query.get("page", 1))
         offset = int(query["offset"]) if "offset" in query and self.offers_offset else (page - 1) * size
         found = records[offset : offset + size]
+        if size > self.most_per_page and "_fields" not in query:
+            return Response("<html>504 Gateway Time-out</html>", 504)
+        is_listing = "_fields" in query and not self.broken_in_lists_of_ids
+        if not is_listing and any(record["id"] in self.broken for record in found):
+            return JSONResponse({"code": "internal_server_error"}, 500)
         if fields := query.get("_fields"):
             found = [{name: record[name] for name in fields.split(",") if name in record} for record in found]
         total, pages = (len(records), math.ceil(len(records) / size)) if found else (0, 0)
         totals = {"X-WP-Total": str(total), "X-WP-TotalPages": str(pages)} if self.offers_totals else {}
-        return JSONResponse(found, headers=totals)
+        body = json.dumps(found).encode()
+        if self.garbles and size > 1:
+            self.garbles -= 1
+            body = body[: len(body) // 2]
+        return Response(self.php_says + body, headers=totals, media_type="application/json")
 
 
 def _refusal(request: Request) -> Response | None:

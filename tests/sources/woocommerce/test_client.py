@@ -4,6 +4,7 @@ import math
 from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import requests
@@ -17,7 +18,8 @@ from retail_assets.http import HttpStatusError
 from retail_assets.sources.woocommerce import walk as walk_module
 from retail_assets.sources.woocommerce.client import StoreClient
 from retail_assets.sources.woocommerce.ids import IdSet
-from retail_assets.sources.woocommerce.walk import UnexpectedAnswerError, Walk
+from retail_assets.sources.woocommerce.pages import UnexpectedAnswerError, identity_of
+from retail_assets.sources.woocommerce.walk import Walk
 from tests.sources.woocommerce.store import KEY, SECRET, FakeStore, settings_for
 from tests.support.server import running
 
@@ -38,8 +40,8 @@ def reader(store: FakeStore) -> Iterator[StoreClient]:
         made.close()
 
 
-def ids(walk: Walk) -> list[int]:
-    return [walk_module._ID.decode(record).id or 0 for page in walk.pages() for record in page.records]
+def ids(walk: Walk) -> list[Any]:
+    return [identity_of(record) for page in walk.pages() for record in page.records]
 
 
 def test_plain_http_is_signed_and_holds_no_secret(store: FakeStore, reader: StoreClient) -> None:
@@ -306,15 +308,15 @@ def test_the_walk_starts_at_the_stores_own_time(store: FakeStore, reader: StoreC
     "answer",
     [
         HTMLResponse("<html>maintenance</html>"),
-        Response(b'Warning: Undefined variable in x.php on line 5\n[{"id":1}]', media_type="application/json"),
+        Response(b'Fatal error: Allowed memory size in x.php on line 5\n[{"id":1}]', media_type="application/json"),
         Response(b'[{"id":1},', media_type="application/json"),
         Response(b"", media_type="application/json"),
         JSONResponse({"code": "rest_forbidden"}),
     ],
-    ids=["html", "php warning", "truncated", "empty", "object"],
+    ids=["html", "php error", "truncated", "empty", "object"],
 )
 def test_what_is_no_list_is_an_error(store: FakeStore, reader: StoreClient, answer: Response) -> None:
-    """A maintenance page with status 200, or a PHP warning before the JSON, was taken for an empty store."""
+    """A maintenance page with status 200, or a PHP error before the JSON, was taken for an empty store."""
     store.raw["orders"] = answer
     with pytest.raises(UnexpectedAnswerError, match="did not answer with a JSON list") as caught:
         ids(reader.walk("orders", {"status": "any"}))

@@ -87,16 +87,22 @@ def differences(store: FakeStore, warehouse: MemoryWarehouse) -> list[str]:
 
 @pytest.mark.parametrize("storage", ["hpos", "legacy"])
 @settings(
-    max_examples=8,
+    max_examples=12,
     deadline=None,
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(seed=st.integers(0, 2**32), small=st.booleans(), parallel=st.sampled_from([1, 3]), named=st.booleans())
+@given(
+    seed=st.integers(0, 2**32),
+    small=st.booleans(),
+    parallel=st.sampled_from([1, 3]),
+    named=st.booleans(),
+    portion=st.sampled_from([2, 7, 50_000]),
+)
 def test_the_raw_tables_come_to_equal_the_store(
-    storage: str, seed: int, small: bool, parallel: int, named: bool, tmp_path: Path
+    storage: str, seed: int, small: bool, parallel: int, named: bool, portion: int, tmp_path: Path
 ) -> None:
-    """A deletion, an edit without a date, a refund taken back or a page seam stayed unnoticed for ever."""
+    """A deletion, an edit without a date, a refund taken back, a page seam or a kill stayed unnoticed for ever."""
     random = Random(seed)
     store = FakeStore(storage=storage, absent=frozenset() if named else frozenset({"statuses", "refunds"}))
     store.place(random.randrange(4, 24), apart=timedelta(0))
@@ -113,9 +119,10 @@ def test_the_raw_tables_come_to_equal_the_store(
         configured = settings_for(url, parallel_requests=parallel)
         store.before_request = lambda: shop.act() if random.random() < 0.35 else None
         for _ in range(3):
-            warehouse.load(configured, operations)
+            # Now and then the process is killed between two portions.
+            warehouse.load(configured, operations, portion=portion, portions=random.choice((None, 1, 2)))
         store.before_request = lambda: None
         for _ in range(4):
             store.now += timedelta(minutes=15)
-            warehouse.load(configured, operations, after=timedelta(hours=25))
+            warehouse.load(configured, operations, after=timedelta(hours=25), portion=portion)
     assert differences(store, warehouse) == [], shop.done
