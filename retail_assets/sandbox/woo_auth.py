@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hmac
+import time
 from dataclasses import dataclass
 from typing import Any, Final, cast
 from urllib.parse import parse_qsl
@@ -25,6 +26,8 @@ class Refusal:
     message: str
 
 
+#: WooCommerce refuses older signatures for their timestamp, so it may forget their nonces.
+_NONCES_ARE_KEPT_SECONDS: Final = 15 * 60
 _NO_KEY: Final = Refusal("woocommerce_rest_cannot_view", _LIST_REFUSED)
 
 
@@ -41,11 +44,12 @@ class _Client:
 
 
 class KeyCheck:
-    """Checks the one read-only key of a store."""
+    """Checks the one read-only key of a store, and remembers the nonces of OAuth's signatures as long as a store."""
 
     def __init__(self, consumer_key: str, consumer_secret: str) -> None:
         self._key = consumer_key
         self._secret = consumer_secret
+        self._nonces: dict[str, float] = {}
 
     def refuse(self, request: Request) -> Refusal | None:
         """Why the request is refused, or None if it may go on."""
@@ -97,6 +101,16 @@ class KeyCheck:
         expected = signer(base, _Client(self._secret))
         if not hmac.compare_digest(expected.encode(), values["oauth_signature"].encode()):
             return _wrong("Invalid signature - provided signature does not match.")
+        return self._use(values["oauth_nonce"])
+
+    def _use(self, nonce: str) -> Refusal | None:
+        """A nonce is good once; requests sent again have to be signed anew, also those that were never answered."""
+        now = time.monotonic()
+        while self._nonces and self._nonces[oldest := next(iter(self._nonces))] < now:
+            del self._nonces[oldest]
+        if nonce in self._nonces:
+            return _wrong("Invalid nonce - nonce has already been used.")
+        self._nonces[nonce] = now + _NONCES_ARE_KEPT_SECONDS
         return None
 
 

@@ -20,6 +20,13 @@ _ROUNDING: Final = Context(prec=60, traps=[InvalidOperation])
 # A JSON number of so many digits is a binary fraction written out: PHP's serialize_precision of 17 makes
 # 7.7000000000000002 of 7.7.
 _DIGITS_OF_A_FLOAT: Final = 16
+# An amount is held to more: it may only be off by what no shop can mean, and have the digits of a sum of floats
+# (12.3400000000001 as PHP prints it with its usual precision of 14).
+_DIGITS_OF_A_SUM: Final = 14
+_NOISE: Final = Decimal("1e-8")
+_ABSURD: Final = Decimal("1e-20")
+# MySQL's "no date", as it is, and as WordPress formats it.
+_NO_DATE: Final = ("0000-00-00", "-0001-11-30")
 
 _TYPE_IN_WORDS: Final[dict[ColumnType, str]] = {
     "integer": "a whole number of at most 64 bits",
@@ -44,9 +51,10 @@ class UnfitError(Exception):
 def repair(table: Table, record: bytes) -> bytes:
     """Bring one record's harmless deviations into the declared shape.
 
-    Harmless means that no value is guessed: ``[]`` for an empty object, ``""`` for nothing, a number where text is
-    declared, a whole number written as text, a list that PHP wrote with its positions as names. Of a rate (never of an
-    amount) what a float has beyond its own precision is rounded off.
+    Harmless means that no value is guessed: ``[]`` for an empty object, ``""`` or ``false`` for nothing, MySQL's zero
+    for no date, a number where text is declared, a whole number written as text, a list that PHP wrote with its
+    positions as names. Of a rate what a float has beyond its own precision is rounded off; of an amount only what is
+    plainly the noise of a float (less than 0.00000001).
 
     Raises:
         UnfitError: naming the field that cannot be mended.
@@ -93,7 +101,7 @@ def _repair_children(child: Table, document: dict[str, Any]) -> None:
     elements = document.get(path)
     if elements is None:
         return  # A list that is missing altogether is no empty list; the contract's check names it.
-    if elements in ({}, ""):
+    if elements in ({}, "") or elements is False:
         document[path] = []
         return
     if isinstance(elements, dict) and all(name.isdecimal() for name in elements):
@@ -113,7 +121,7 @@ def _repair_members(columns: Iterable[Column], document: dict[str, Any], prefix:
         *parents, leaf = column.source_path.split(".")
         node = document
         for parent in parents:
-            if node.get(parent) in (None, [], ""):
+            if node.get(parent) in (None, [], "") or node[parent] is False:
                 node[parent] = {}
             node = node[parent]
             if not isinstance(node, dict):
@@ -124,6 +132,8 @@ def _repair_members(columns: Iterable[Column], document: dict[str, Any], prefix:
 
 def _fit(column: Column, value: Any, name: str) -> Any:
     """The value in the JSON form that Arrow reads for this column type; UnfitError if it cannot be."""
+    if value is False and column.type != "boolean" and not column.required:
+        return None  # as PHP says that there is none
     if column.type == "text":
         if isinstance(value, (dict, list, bool)):
             raise UnfitError(name, value, "is not text")
@@ -138,12 +148,14 @@ def _fit(column: Column, value: Any, name: str) -> Any:
     if isinstance(value, bool):
         raise unfit
     text = str(value) if isinstance(value, str) else json.dumps(value)
+    if column.type in ("timestamp", "date") and text.startswith(_NO_DATE) and not column.required:
+        return None
     try:
         if column.type == "integer":
             return _whole(text)
         if column.type in _SCALES:
             is_float = column.type == "rate" and isinstance(value, _Number)
-            text = _plain(text, _SCALES[column.type], is_float=is_float)
+            text = _plain(text, _SCALES[column.type], is_float=is_float, is_amount=column.type == "amount")
         pa.scalar(text).cast(PARSED_TYPES[column.type])
     except (ArithmeticError, pa.ArrowInvalid, ValueError) as error:
         raise unfit from error
@@ -157,11 +169,14 @@ def _whole(text: str) -> int:
     return pa.scalar(int(number), pa.int64()).as_py()
 
 
-def _plain(text: str, scale: int, *, is_float: bool) -> str:
+def _plain(text: str, scale: int, *, is_float: bool, is_amount: bool) -> str:
     """The number without exponent and with ``scale`` decimals, none of them lost but the noise of a float."""
-    number = _number(text)
-    is_noisy = is_float and len(number.as_tuple().digits) >= _DIGITS_OF_A_FLOAT
-    return format(number.quantize(Decimal(1).scaleb(-scale), context=_ROUNDING if is_noisy else _EXACT), "f")
+    number, unit = _number(text), Decimal(1).scaleb(-scale)
+    digits = len(number.as_tuple().digits)
+    is_noisy = is_float and digits >= _DIGITS_OF_A_FLOAT
+    if is_amount and digits >= _DIGITS_OF_A_SUM:
+        is_noisy = abs(number) > _ABSURD and abs(number - number.quantize(unit, context=_ROUNDING)) < _NOISE
+    return format(number.quantize(unit, context=_ROUNDING if is_noisy else _EXACT), "f")
 
 
 def _number(text: str) -> Decimal:

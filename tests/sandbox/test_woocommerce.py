@@ -44,6 +44,17 @@ def walk(server: RunningServer, path: str, store_id: str = "cedar_us", **query: 
 # -- keys --------------------------------------------------------------------------------------------------------------
 
 
+def test_a_nonce_is_good_once(sandbox: RunningServer) -> None:
+    """A request sent again with its old signature was answered here, and refused by every real store."""
+    key = key_of("cedar_us", signature_type="query")
+    prepared = requests.Request("GET", f"{sandbox.url}/cedar_us/wp-json/wc/v3/orders", auth=key).prepare()
+    with requests.Session() as session:
+        assert session.send(prepared, timeout=10).status_code == 200
+        answer = session.send(prepared, timeout=10)
+    assert answer.status_code == 401
+    assert answer.json()["message"] == "Invalid nonce - nonce has already been used."
+
+
 @pytest.mark.parametrize("place", ["query", "auth_header"])
 def test_oauth_opens_the_store_on_plain_http(sandbox: RunningServer, place: str) -> None:
     """A loader signs in the query or in the header; spaces, umlauts and commas must survive the signature."""

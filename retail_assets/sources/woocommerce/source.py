@@ -24,6 +24,7 @@ from retail_assets.sources.records import Batch, convert, from_rows
 from retail_assets.sources.schema import compute as pc
 from retail_assets.sources.woocommerce.client import StoreClient
 from retail_assets.sources.woocommerce.fulfilment import Fulfilments
+from retail_assets.sources.woocommerce.giftcards import with_readable_cards
 from retail_assets.sources.woocommerce.ids import IdSet
 from retail_assets.sources.woocommerce.known import Known
 from retail_assets.sources.woocommerce.pages import identity_of
@@ -522,6 +523,8 @@ def _convert(contract: Table, page: Page, intake: Intake, given: Mapping[str, An
         origin=origin,
         given=[given] * len(page.records) if given else None,
     )
+    if contract.name == "orders":
+        batch = with_readable_cards(batch, instance=intake.instance, loaded_at=intake.now, origin=origin)
     if not page.unreadable:
         return batch
     rejected = []
