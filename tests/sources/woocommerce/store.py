@@ -71,6 +71,8 @@ class FakeStore:
     raw: dict[str, Response] = field(default_factory=dict)
     absent: frozenset[str] = frozenset({"refunds"})
     customers: int = 0
+    deleted_customers: frozenset[int] = frozenset()
+    products: dict[int, dict[str, Any]] = field(default_factory=dict)
     offers_offset: bool = True
     offers_totals: bool = True
     plain_permalinks: bool = False
@@ -162,6 +164,8 @@ class FakeStore:
             "/orders/{order_id:int}/refunds": self._list_refunds,
             "/orders/{order_id:int}/fulfillments": self._list_fulfillments,
             "/system_status": self._system_status,
+            "/products/{product_id:int}": self._product,
+            "/customers/{customer_id:int}": self._customer,
             "/{name}": self._other,
         }
         inner = Starlette(routes=[Route(f"{prefix}{path}", answer) for path, answer in routes.items()])
@@ -239,6 +243,18 @@ class FakeStore:
             return JSONResponse({"code": "woocommerce_rest_cannot_view"}, 401)
         return JSONResponse({"settings": {"HPOS_enabled": self.storage == "hpos"}})
 
+    async def _product(self, request: Request) -> Response:
+        product = self.products.get(request.path_params["product_id"])
+        if product is None:
+            return JSONResponse({"code": "woocommerce_rest_product_invalid_id"}, 404)
+        return JSONResponse(product)
+
+    async def _customer(self, request: Request) -> Response:
+        number = request.path_params["customer_id"]
+        if not 0 < number <= self.customers or number in self.deleted_customers:
+            return JSONResponse({"code": "woocommerce_rest_invalid_id"}, 404)
+        return JSONResponse({"id": number, "email": f"{number}@example.com"})
+
     async def _other(self, request: Request) -> Response:
         name = request.path_params["name"]
         query = dict(request.query_params)
@@ -256,8 +272,16 @@ class FakeStore:
             ]
             return self._page(wanted, query)
         if name == "customers":
-            people = [{"id": number, "email": f"{number}@example.com"} for number in range(1, self.customers + 1)]
+            people = [
+                {"id": number, "email": f"{number}@example.com"}
+                for number in range(1, self.customers + 1)
+                if number not in self.deleted_customers
+            ]
             return self._page(people[:: -1 if query.get("order") == "desc" else 1], query)
+        if name == "products":
+            shown = [product for product in self.products.values() if product["status"] != "trash"]
+            wanted = [one for one in shown if one["date_modified_gmt"] > query.get("modified_after", "")]
+            return self._page(wanted if "type" not in query else [], query)
         return self._page([], query)
 
     def _page(self, records: list[Any], query: dict[str, str]) -> Response:

@@ -17,8 +17,18 @@ select
     orders.shipping_country,
     orders.shipping_state,
     orders.payment_method,
-    nullif(trim(orders.transaction_id), '') as transaction_id,
-    {{ woo_meta_value('orders.meta_data', '_stripe_intent_id') }} as intent_id,
+    -- Where the order itself names no transaction, a plugin may: WooPayments, and some that use Stripe.
+    coalesce(
+        nullif(trim(orders.transaction_id), ''),
+        nullif({{ woo_meta_value('orders.meta_data', '_charge_id') }}, ''),
+        nullif({{ woo_meta_value('orders.meta_data', '_stripe_charge_id') }}, '')
+    ) as transaction_id,
+    -- Stripe's plugin, WooPayments, and Payment Plugins for Stripe.
+    coalesce(
+        nullif({{ woo_meta_value('orders.meta_data', '_stripe_intent_id') }}, ''),
+        nullif({{ woo_meta_value('orders.meta_data', '_intent_id') }}, ''),
+        nullif({{ woo_meta_value('orders.meta_data', '_payment_intent_id') }}, '')
+    ) as intent_id,
     {{ woo_meta_value('orders.meta_data', '_stripe_refund_id') }} as last_gateway_refund_id,
     orders.created_via,
     cast(orders.total as decimal(18, 4)) as total_amount,

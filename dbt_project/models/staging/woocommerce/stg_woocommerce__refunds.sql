@@ -6,7 +6,12 @@ select
     refunds.parent_id as order_id,
     refunds.reason,
     refunds.refunded_payment as is_paid_by_gateway,
-    {{ woo_meta_value('refunds.meta_data', '_stripe_refund_id') }} as gateway_refund_id,
+    -- WooPayments' own records know a refund by its transaction only.
+    coalesce(
+        nullif({{ woo_meta_value('refunds.meta_data', '_stripe_refund_id') }}, ''),
+        nullif({{ woo_meta_value('refunds.meta_data', '_wcpay_refund_transaction_id') }}, ''),
+        nullif({{ woo_meta_value('refunds.meta_data', '_wcpay_refund_id') }}, '')
+    ) as gateway_refund_id,
     cast(refunds.amount as decimal(18, 4)) as refund_amount,
     {{ utc_timestamp('refunds.date_created_gmt') }} as created_at,
     refunds._payload_sha256 as payload_sha256,

@@ -29,15 +29,22 @@ with articles as (
 )
 
 select
-    store_id || ':' || cast(coalesce(variation_id, product_id) as varchar) as product_key,
-    store_id,
-    product_id,
-    variation_id,
-    nullif(sku, '') as sku,
-    coalesce(manage_stock, false) as is_stock_managed,
-    cast(stock_quantity as decimal(18, 4)) as available_quantity,
-    stock_status,
-    coalesce(backorders, 'no') <> 'no' as allows_backorders,
-    cast(low_stock_amount as decimal(18, 4)) as low_stock_quantity,
-    {{ utc_timestamp('_loaded_at') }} as counted_at
+    articles.store_id || ':' || cast(coalesce(articles.variation_id, articles.product_id) as varchar) as product_key,
+    articles.store_id,
+    articles.product_id,
+    articles.variation_id,
+    nullif(articles.sku, '') as sku,
+    coalesce(articles.manage_stock, false) as is_stock_managed,
+    cast(articles.stock_quantity as decimal(18, 4)) as available_quantity,
+    articles.stock_status,
+    coalesce(articles.backorders, 'no') <> 'no' as allows_backorders,
+    cast(articles.low_stock_amount as decimal(18, 4)) as low_stock_quantity,
+    {{ utc_timestamp('articles._loaded_at') }} as counted_at
 from articles
+left join {{ source('woocommerce', 'deletions') }} as tombstones
+    on
+        articles.store_id = tombstones.store_id
+        and articles.product_id = tombstones.id
+        and tombstones.resource = 'products'
+-- Of a deleted product the store says nothing any more.
+where not {{ woo_has_tombstone('articles', 'tombstones') }}
