@@ -114,10 +114,13 @@ class Reading:
         """Note the latest change of some records."""
         self.newest = max((moment for moment in (self.newest, latest) if moment is not None), default=None)
 
-    def stops(self) -> bool:
-        """After each page: whether the portion is full. Then the place is noted, and the resource is to return."""
+    def stops(self, mark: Mark | None) -> bool:
+        """After each page: whether the portion is full. Then the place is noted, and the resource is to return.
+
+        Args:
+            mark: where the walk was behind that page; it may have gone on meanwhile.
+        """
         walk = self.walks[-1]
-        mark = walk.mark
         if mark is None or not self._intake.portion_full():
             return False
         self._state[_PORTION] = {

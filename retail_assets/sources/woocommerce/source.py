@@ -18,6 +18,7 @@ from retail_assets.contracts import Table, table
 from retail_assets.http import HttpStatusError
 from retail_assets.ops.quarantine import Rejection
 from retail_assets.settings import Store
+from retail_assets.sources.ahead import ahead
 from retail_assets.sources.cursors import believed
 from retail_assets.sources.intake import Intake, merge_item
 from retail_assets.sources.records import Batch, convert, from_rows
@@ -31,11 +32,13 @@ from retail_assets.sources.woocommerce.pages import identity_of
 from retail_assets.sources.woocommerce.reading import Reading, is_interrupted
 from retail_assets.sources.woocommerce.sweep import Finding, Sweep, naive_gmt, orders_by_id, plan_sweep, shown_of
 from retail_assets.sources.woocommerce.vanished import Vanished, tombstone
-from retail_assets.sources.woocommerce.walk import Page, Walk
+from retail_assets.sources.woocommerce.walk import Mark, Page, Walk
 
 #: Read again on every run: covers second-resolution cursors, late commits and clocks that differ a little.
 OVERLAP: Final = timedelta(minutes=10)
 
+#: With fewer records the work that each conversion costs outweighs theirs.
+_CONVERTED_TOGETHER: Final = 500
 _CURSOR: Final = "modified_after"
 _REFUSED: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
 _READ_WHOLE: Final = "read_whole_at"
@@ -187,30 +190,32 @@ def _orders(load: _Load) -> Iterator[Any]:
         filters.append({"status": "any"})
     reading = load.reading("orders", "orders", filters, state)
 
-    def take(page: Page) -> Iterator[Any]:
-        batch = _convert(table("woocommerce", "orders"), page, load.intake)
-        reading.saw(_latest(batch))
-        reading.refused += len(batch.rejected)
-        yield from load.intake.take(batch, "orders")
-        yield from fulfilments.of(page)
-
     def is_for_unlisted(number: int) -> bool:
         return cursor is None and bool(load.statuses) and number > 0
 
     def is_needed(number: int) -> bool:
         return not is_for_unlisted(number) or (reading.complete and _has_unlisted(load, reading))
 
+    def fresh(page: Page) -> Page:
+        if sweep is not None and sweep.reads_whole:
+            return _changed_only(page, load.known, sweep)
+        if is_for_unlisted(reading.number) and reading.is_resumed:
+            return _not_held(page, load.known)
+        return page
+
+    def converted(read: tuple[Page, Mark | None]) -> Batch:
+        return _convert(table("woocommerce", "orders"), read[0], load.intake)
+
+    together = min(_CONVERTED_TOGETHER, load.intake.portion)
     for walk in reading.each(is_needed):
-        for page in walk.pages():
-            if sweep is not None and sweep.reads_whole:
-                fresh = _changed_only(page, load.known, sweep)
-            elif is_for_unlisted(reading.number) and reading.is_resumed:
-                fresh = _not_held(page, load.known)
-            else:
-                fresh = page
-            if fresh.records or fresh.unreadable:
-                yield from take(fresh)
-            if not (sweep is not None and sweep.reads_whole) and reading.stops():
+        pages = ((fresh(page), mark) for page, mark in walk.gathered(together))
+        for (page, mark), batch in ahead(converted, pages):
+            reading.saw(_latest(batch))
+            reading.refused += len(batch.rejected)
+            if batch.received:
+                yield from load.intake.take(batch, "orders")
+                yield from fulfilments.of(page)
+            if not (sweep is not None and sweep.reads_whole) and reading.stops(mark):
                 return
     is_first = cursor is None and reading.complete
     _advance(state, reading, load.intake, "orders")
@@ -333,7 +338,7 @@ def _refund_collection(load: _Load, state: dict[str, Any], done: IdSet) -> Gener
             batch = _convert(contract, page, load.intake)
             reading.saw(_latest(batch, "date_created_gmt"))
             yield from load.intake.take(batch, "refunds")
-            if reading.stops():
+            if reading.stops(walk.mark):
                 return False
     for identity in reading.seen():
         done.add(identity)
@@ -358,7 +363,7 @@ def _refunds_by_order(load: _Load, state: dict[str, Any], done: IdSet) -> Genera
                 is_stable = reading.noted["is_stable"] = is_stable and inner.complete
                 for identity in inner.seen:
                     done.add(identity)
-            if reading.stops():
+            if reading.stops(walk.mark):
                 return False
     _advance(state, reading, load.intake, "refunds", is_stable=is_stable)
     return True
@@ -398,7 +403,7 @@ def _variations(load: _Load) -> Iterator[Any]:
                     batch = _convert(contract, page, load.intake, {"parent_id": product.id})
                     yield from load.intake.take(batch, contract.name)
                 is_stable = reading.noted["is_stable"] = is_stable and below.complete
-            if reading.stops():
+            if reading.stops(walk.mark):
                 return
     reading.finish()
     if not (reading.complete and is_stable):
@@ -467,7 +472,7 @@ def _list(load: _Load, reading: Reading, resource: str, vanished: Vanished | Non
             yield from intake.take(batch, resource)
             if vanished is not None:
                 vanished.look_at([*page.identities, *(one.identity for one in page.unreadable if one.identity)])
-            if reading.stops():
+            if reading.stops(walk.mark):
                 return False
     if vanished is not None and reading.complete:
         gone: list[dict[str, Any]] = []

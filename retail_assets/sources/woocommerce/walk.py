@@ -39,6 +39,16 @@ class Page:
     unreadable: Sequence[Unreadable] = ()
     notice: str | None = None
 
+    def joined(self, other: "Page") -> "Page":
+        """Both as one, under the first's origin."""
+        return Page(
+            [*self.records, *other.records],
+            self.origin,
+            [*self.identities, *other.identities],
+            [*self.unreadable, *other.unreadable],
+            self.notice or other.notice,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
@@ -101,6 +111,17 @@ class Walk:
                 yield from self._rest(first, ahead)
             finally:
                 ahead.cancel()
+
+    def gathered(self, records: int) -> Iterator[tuple[Page, Mark | None]]:
+        """As ``pages``, joined until each has so many records, with the mark behind it."""
+        page: Page | None = None
+        for more in self.pages():
+            page = more if page is None else page.joined(more)
+            if len(page.records) >= records:
+                yield page, self.mark
+                page = None
+        if page is not None:
+            yield page, self.mark
 
     def newest_first(self, is_known: Callable[[Identity], bool]) -> Iterator[Page]:
         """From the highest id down to the first page that holds a known one. New records only repeat what was seen."""
