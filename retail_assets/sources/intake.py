@@ -6,6 +6,7 @@ item, however small.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -27,8 +28,8 @@ from retail_assets.sources.schema import SCHEMA_CONTRACT, dlt_columns
 
 #: Records after which a portion of a long load is full: what came so far is then committed, with its checkpoint.
 PORTION: Final = 50_000
-#: Gathered rows of one resource are handed to dlt when they take this much memory.
-_GATHERED_BYTES: Final = 16 << 20
+#: Of the gathered rows of one resource, those of the largest table are handed to dlt when all take this much memory.
+_GATHERED_BYTES: Final = 12 << 20
 _SECONDS_BETWEEN_REPORTS: Final = 5.0
 _REFUSED_LOOKED_AT: Final = 5
 
@@ -69,10 +70,24 @@ class Progress:
 
 @dataclass
 class _Gathered:
-    """Rows that wait to be handed on, and how much memory they take."""
+    """Rows that wait to be handed on, by table, and how much memory they take."""
 
     parts: dict[Table, list[pa.Table]] = field(default_factory=dict)
-    size: int = 0
+    sizes: Counter[Table] = field(default_factory=Counter)
+
+    def add(self, table: Table, rows: pa.Table) -> None:
+        """Let rows wait."""
+        self.parts.setdefault(table, []).append(rows)
+        self.sizes[table] += rows.nbytes
+
+    def too_many(self) -> Table | None:
+        """The table that waits with most, once all together take too much memory."""
+        return self.sizes.most_common(1)[0][0] if self.sizes.total() >= _GATHERED_BYTES else None
+
+    def taken(self, table: Table) -> pa.Table:
+        """All that waits for a table, which waits no longer."""
+        del self.sizes[table]
+        return pa.concat_tables(self.parts.pop(table))
 
 
 @dataclass
@@ -140,7 +155,8 @@ class Intake:
             self._begun.setdefault(name, time.monotonic())
             gathered = self._gathered[name] = _Gathered()
             yield from rows()
-            yield from self._hand_on(gathered)
+            for table in list(gathered.parts):
+                yield merge_item(table, gathered.taken(table))
             del self._gathered[name]
 
         return dlt.resource(whole, name=name, schema_contract=SCHEMA_CONTRACT, write_disposition="merge")
@@ -165,10 +181,9 @@ class Intake:
             if gathered is None:
                 yield merge_item(table, rows)
             else:
-                gathered.parts.setdefault(table, []).append(rows)
-                gathered.size += rows.nbytes
-        if gathered is not None and gathered.size >= _GATHERED_BYTES:
-            yield from self._hand_on(gathered)
+                gathered.add(table, rows)
+        if gathered is not None and (most := gathered.too_many()) is not None:
+            yield merge_item(most, gathered.taken(most))
 
     def saw_header(self, table: Table, names: Iterable[str]) -> None:
         """Tell which columns a file has, so that one that comes or goes is noticed."""
@@ -254,11 +269,6 @@ class Intake:
         if good:
             quarantine.supersede(self.operations, self.system, self.instance, name, good, self.now)
             self._open_rejections[name] -= good
-
-    def _hand_on(self, gathered: _Gathered) -> Iterator[Any]:
-        parts, gathered.parts, gathered.size = gathered.parts, {}, 0
-        for table, tables in parts.items():
-            yield merge_item(table, pa.concat_tables(tables))
 
     def _report_now_and_then(self, resource: str, counts: Counts) -> None:
         moment = time.monotonic()
