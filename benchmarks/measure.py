@@ -53,7 +53,7 @@ def paired(ours: Callable[[], Measured], baseline: Callable[[], Measured]) -> tu
     )
 
 
-def median(work: Callable[[], None]) -> float:
+def median(work: Callable[[], object]) -> float:
     """Median seconds of ``REPEATS`` runs after one that warms up."""
     work()
     seconds = []

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measure import Result
+from benchmarks.models import models_build
 from benchmarks.nothing_new import incremental_nothing_new
 from benchmarks.orders import orders_to_arrow, woocommerce_orders_load
 from benchmarks.settlements import adyen_rows_load, paypal_rows_load
@@ -21,7 +22,14 @@ from retail_assets.settings import load_settings
 
 BENCHES: dict[str, Callable[[], Iterator[Result]]] = {
     bench.__name__: bench
-    for bench in (orders_to_arrow, woocommerce_orders_load, adyen_rows_load, paypal_rows_load, incremental_nothing_new)
+    for bench in (
+        orders_to_arrow,
+        woocommerce_orders_load,
+        adyen_rows_load,
+        paypal_rows_load,
+        incremental_nothing_new,
+        models_build,
+    )
 }
 
 

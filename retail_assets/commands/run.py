@@ -76,6 +76,16 @@ def run_chain(settings: Settings, console: Console, *, load: bool = True) -> Cha
     return result
 
 
+def load_sources(settings: Settings, console: Console) -> ChainResult:
+    """Load every source and nothing else."""
+    prepare_home(settings)
+    os.environ.update(environment(settings))
+    result = ChainResult()
+    with _instance(settings) as instance, _phase(console, result, "Loading the sources"):
+        _execute(build_ingest_definitions(settings), instance, keys.INGEST_JOB, console, result)
+    return result
+
+
 def post_entities(settings: Settings, console: Console, entities: list[str]) -> ChainResult:
     """Post the given entities, each if its gate lets it through."""
     prepare_home(settings)
