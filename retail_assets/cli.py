@@ -131,6 +131,7 @@ def trace(
     identifier: Annotated[
         str, typer.Argument(help="Order number or key, payment, payout, bank reference or ERP document.")
     ],
+    raw: Annotated[bool, typer.Option("--raw", help="Print the raw records too, as the sources sent them.")] = False,
     as_json: Json = False,
 ) -> None:
     """Follow one order, payment, payout, bank line or ERP document through the whole chain, down to the raw record."""
@@ -138,12 +139,12 @@ def trace(
 
     settings = _settings()
     _existing_warehouse(settings)
-    found = trace_of(settings, identifier)
+    found = trace_of(settings, identifier, with_payload=raw)
     if as_json:
         _print_json(found)
     else:
         print_trace(_console(), identifier, found)
-    if not any(found.values()):
+    if not found["named"]:
         raise typer.Exit(1)
 
 
