@@ -1,6 +1,8 @@
 """Compares what the marts say with what is true: the yardstick of the whole chain on the simulated retailer."""
 
-from collections import defaultdict
+import math
+import time
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -9,14 +11,26 @@ from pathlib import Path
 from typing import Any, Final
 
 import duckdb
+import msgspec
+from rich.console import Group
 from rich.table import Table
 
 from retail_assets.sandbox.datafaults import planted_faults
+from retail_assets.sandbox.plan import EXCEPTIONS
 from retail_assets.sandbox.profiles import clearing_account_of
 from retail_assets.sandbox.truth import TrueException, TrueLine, Truth, read_truth
 
 _SHOWN: Final = 50
 _ZERO: Final = Decimal(0)
+#: The row of everything that is part of no planted case.
+ORDINARY: Final = "ordinary"
+#: Verdicts that explain a line of an order without anybody's help.
+_EXPLAINED: Final = frozenset({"matched", "matched_tolerance", "fx_diff"})
+_Z: Final = 1.959963984540054
+
+
+class _RunResults(msgspec.Struct):
+    elapsed_time: float
 
 
 class WarehouseNotReadyError(Exception):
@@ -71,6 +85,95 @@ class Part:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many of so many; nothing of nothing is no rate, but its interval is everything."""
+
+    hits: int
+    total: int
+
+    @property
+    def value(self) -> Decimal:
+        return _share(self.hits, self.total) if self.total else _ZERO
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The Wilson interval at 95 %: what the true rate may be, given that so few or so many were looked at."""
+        if not self.total:
+            return 0.0, 1.0
+        share, squared = self.hits / self.total, _Z * _Z / self.total
+        middle = (share + squared / 2) / (1 + squared)
+        reach = _Z * math.sqrt(share * (1 - share) / self.total + squared / (4 * self.total)) / (1 + squared)
+        # At the ends the formula gives the end itself, up to the noise of floats.
+        low = 0.0 if self.hits == 0 else max(0.0, middle - reach)
+        high = 1.0 if self.hits == self.total else min(1.0, middle + reach)
+        return round(low, 8), round(high, 8)
+
+    def to_dict(self) -> dict[str, Any]:
+        low, high = self.interval
+        return {"count": self.hits, "of": self.total, "rate": str(self.value), "low": low, "high": high}
+
+
+@dataclass(slots=True)
+class CaseScore:
+    """How one planted case was judged.
+
+    Attributes:
+        planted: how often it was planted.
+        expected, found, invented: its exceptions where it is one that must raise one, else the links of its lines;
+            ``invented`` are exceptions of its type, or links, that are not true.
+        lines: settlement lines that belong to its orders.
+        linked: lines that were given to an order, rightly or not.
+        false_matches: lines that were given to the wrong one, or to one where there is none.
+        explained: lines that need nobody: given to their order, with a verdict that explains them.
+    """
+
+    planted: int = 0
+    expected: int = 0
+    found: int = 0
+    invented: int = 0
+    lines: int = 0
+    linked: int = 0
+    false_matches: int = 0
+    explained: int = 0
+
+    @property
+    def precision(self) -> Decimal:
+        return _share(self.found, self.found + self.invented)
+
+    @property
+    def recall(self) -> Decimal:
+        return _share(self.found, self.expected)
+
+    @property
+    def false_match_rate(self) -> Rate:
+        return Rate(self.false_matches, self.linked)
+
+    @property
+    def auto_match_rate(self) -> Rate:
+        return Rate(self.explained, self.lines)
+
+    def add(self, other: "CaseScore") -> None:
+        """Count the lines of another case too."""
+        self.lines += other.lines
+        self.linked += other.linked
+        self.false_matches += other.false_matches
+        self.explained += other.explained
+
+    def to_dict(self) -> dict[str, Any]:
+        """Counts and rates, the rates as text or with their interval."""
+        return {
+            "planted": self.planted,
+            "expected": self.expected,
+            "found": self.found,
+            "invented": self.invented,
+            "precision": str(self.precision),
+            "recall": str(self.recall),
+            "false_matches": self.false_match_rate.to_dict(),
+            "auto_matched": self.auto_match_rate.to_dict(),
+        }
+
+
 @dataclass(slots=True)
 class Score:
     """The verdict on all marts.
@@ -84,6 +187,9 @@ class Score:
         held: entries that must not be posted yet.
         balances: clearing account of each gateway against the gateway's balance.
         cases: exceptions found and missed by planted case.
+        by_case: each planted case, and what is part of none, with precision, recall and rates.
+        seconds: how long the comparison took.
+        models_seconds: how long dbt took for its last run, where it left word of it.
     """
 
     seed: int
@@ -97,6 +203,9 @@ class Score:
     held: Part
     balances: Part
     cases: dict[str, dict[str, int]]
+    by_case: dict[str, CaseScore]
+    seconds: float = 0.0
+    models_seconds: float | None = None
 
     def parts(self) -> dict[str, Part]:
         """The comparisons by name."""
@@ -113,6 +222,14 @@ class Score:
         """Settlement lines that were given to an order they do not belong to."""
         return [*self.links.wrong, *self.links.invented]
 
+    @property
+    def lines(self) -> CaseScore:
+        """The settlement lines of all cases together."""
+        total = CaseScore()
+        for one in self.by_case.values():
+            total.add(one)
+        return total
+
     def to_dict(self) -> dict[str, Any]:
         """Everything, for ``--json``."""
         return {
@@ -123,10 +240,40 @@ class Score:
             "false_matches": len(self.false_matches),
             **{name: part.to_dict() for name, part in self.parts().items()},
             "cases": self.cases,
+            "false_match_rate": self.lines.false_match_rate.to_dict(),
+            "auto_match_rate": self.lines.auto_match_rate.to_dict(),
+            "by_case": {name: one.to_dict() for name, one in self.by_case.items()},
+            "seconds": round(self.seconds, 3),
+            "models_seconds": self.models_seconds,
         }
 
-    def table(self) -> Table:
-        """The comparisons, for people."""
+    def case_table(self) -> Table:
+        """The planted cases, for people; the false-match rate is followed by its 95 % interval."""
+        table = Table(title="By planted case", title_justify="left", box=None, pad_edge=False)
+        table.add_column("case", no_wrap=True)
+        for heading in CASE_HEADINGS:
+            table.add_column(heading, justify="right", no_wrap=True)
+        for name, cells in self.case_rows():
+            table.add_row(name, *cells)
+        modelled = f"models built in {self.models_seconds:.1f} s, " if self.models_seconds else ""
+        table.caption = f"{modelled}compared in {self.seconds:.1f} s"
+        table.caption_justify = "left"
+        return table
+
+    def case_rows(self) -> list[tuple[str, list[str]]]:
+        """The cells of ``CASE_HEADINGS`` for each case, and for all lines."""
+        rows = [(name, one, [str(one.planted or ""), f"{one.precision:.4f}", f"{one.recall:.4f}"])
+                for name, one in self.by_case.items()]  # fmt: skip
+        links = self.links
+        rows.append(("all", self.lines, ["", f"{links.precision:.4f}", f"{links.recall:.4f}"]))
+        return [(name, [*first, *_rate_cells(one)]) for name, one, first in rows]
+
+    def table(self) -> Group:
+        """The comparisons and the planted cases, for people."""
+        return Group(self.part_table(), "", self.case_table())
+
+    def part_table(self) -> Table:
+        """The comparisons; below them the first mistake of each."""
         table = Table(
             title=f"Marts against the truth: seed {self.seed}, {self.orders} orders, as of {self.as_of}",
             title_justify="left",
@@ -141,8 +288,6 @@ class Score:
                 name if part.ok else f"[red]{name}[/red]", str(part.expected), str(part.right), str(len(part.missed)),
                 str(len(part.wrong)), str(len(part.invented)), f"{part.precision:.4f}", f"{part.recall:.4f}",
             )  # fmt: skip
-        for case, counts in self.cases.items():
-            table.add_row(f"  {case}", str(counts["planted"]), str(counts["found"]), str(counts["missed"]))
         first = [f"{name}: {mistake}" for name, part in self.parts().items() for mistake in part.mistakes()[:1]]
         table.caption = "\n".join(first) or None
         table.caption_justify = "left"
@@ -160,11 +305,20 @@ def score(home: Path) -> Score:
     warehouse = home / "warehouse.duckdb"
     if not warehouse.exists():
         raise WarehouseNotReadyError(f"{warehouse} does not exist; run `retail run` first")
+    started = time.perf_counter()
     with duckdb.connect(str(warehouse), read_only=True) as connection:
         try:
-            return _compare(connection, truth, planted_faults(home))
+            found = _compare(connection, truth, planted_faults(home))
+            found.seconds = time.perf_counter() - started
+            found.models_seconds = _models_seconds(home)
+            return found
         except duckdb.CatalogException as error:
             raise WarehouseNotReadyError(f"{warehouse} lacks a mart; run `retail run` first ({error})") from error
+
+
+def _models_seconds(home: Path) -> float | None:
+    path = home / "dbt" / "run" / "run_results.json"
+    return round(msgspec.json.decode(path.read_bytes(), type=_RunResults).elapsed_time, 1) if path.exists() else None
 
 
 def _compare(connection: duckdb.DuckDBPyConnection, truth: Truth, faults: Sequence[Mapping[str, str]]) -> Score:
@@ -173,7 +327,46 @@ def _compare(connection: duckdb.DuckDBPyConnection, truth: Truth, faults: Sequen
     return Score(
         truth.seed, truth.as_of, truth.orders, _links(connection, truth), exceptions, technical,
         _payouts(connection, truth), journals, held, _balances(connection, truth), cases,
+        _by_case(connection, truth, exceptions, cases),
     )  # fmt: skip
+
+
+def _by_case(
+    connection: duckdb.DuckDBPyConnection, truth: Truth, exceptions: Part, cases: Mapping[str, Mapping[str, int]]
+) -> dict[str, CaseScore]:
+    """Each settlement line counts for the case of its order, or for its own where it has no order."""
+    case_of = {key: case.case for case in truth.cases for key in (case.order_key, case.settlement_line_key) if key}
+    scores = {case.case: CaseScore() for case in sorted(truth.cases, key=lambda case: case.case)}
+    scores[ORDINARY] = CaseScore()
+    for case in truth.cases:
+        scores[case.case].planted += 1
+    rows = connection.execute(
+        "select settlement_line_key, order_key, match_status from marts.rec_settlement_lines"
+    ).fetchall()
+    found = {key: (order_key, status) for key, order_key, status in rows}
+    for link in truth.links:
+        key, true_order = link.settlement_line_key, link.order_key
+        order_key, status = found.pop(key, (None, None))
+        one = scores[case_of.get(true_order or "") or case_of.get(key) or ORDINARY]
+        is_right = order_key == true_order
+        one.lines += true_order is not None
+        one.linked += order_key is not None
+        one.false_matches += order_key is not None and not is_right
+        one.explained += true_order is not None and is_right and status in _EXPLAINED
+        one.expected += true_order is not None
+        one.found += true_order is not None and is_right
+        one.invented += order_key is not None and not is_right
+    for order_key, _ in found.values():
+        scores[ORDINARY].linked += order_key is not None
+        scores[ORDINARY].false_matches += order_key is not None
+        scores[ORDINARY].invented += order_key is not None
+    # What must be found as an exception is judged by that.
+    invented = Counter(exception_id.partition(":")[0] for exception_id in exceptions.invented)
+    for name in EXCEPTIONS & scores.keys():
+        counts = cases.get(name, {"planted": 0, "found": 0})
+        scores[name].expected, scores[name].found = counts["planted"], counts["found"]
+        scores[name].invented = invented[name]
+    return scores
 
 
 def _links(connection: duckdb.DuckDBPyConnection, truth: Truth) -> Part:
@@ -338,6 +531,23 @@ def _balances(connection: duckdb.DuckDBPyConnection, truth: Truth) -> Part:
         else:
             part.wrong.append(f"{gateway_id} holds {true} {balance.currency_code}, clearing says {booked}")
     return part
+
+
+#: The columns of the table of cases.
+CASE_HEADINGS: Final = (
+    "planted", "precision", "recall", "lines", "false matches", "false-match rate (95 %)", "auto-matched",
+)  # fmt: skip
+
+
+def _rate_cells(one: CaseScore) -> list[str]:
+    low, high = one.false_match_rate.interval
+    false = f"{float(one.false_match_rate.value):.3%} ({low:.3%} to {high:.3%})" if one.linked else "none linked"
+    return [
+        str(one.lines),
+        str(one.false_matches),
+        false,
+        f"{float(one.auto_match_rate.value):.2%}" if one.lines else "",
+    ]
 
 
 def _share(part: int, whole: int) -> Decimal:

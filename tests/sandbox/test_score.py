@@ -1,6 +1,7 @@
 """The score must be perfect for perfect marts, and every kind of mistake must cost it."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from io import StringIO
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from rich.console import Console
 from retail_assets.sandbox.datafaults import corrupt_bank_file
 from retail_assets.sandbox.generator import generate
 from retail_assets.sandbox.profiles import CHANNELS, STRIPE_CLEARING
-from retail_assets.sandbox.score import WarehouseNotReadyError, score
+from retail_assets.sandbox.score import Rate, WarehouseNotReadyError, score
 from tests.sandbox.conftest import State
 
 CLEARING = {STRIPE_CLEARING, *(channel.clearing_account for channel in CHANNELS.values())}
@@ -84,6 +85,49 @@ def test_perfect_marts_have_a_perfect_score(scored_home: Path) -> None:
     assert all(part.precision == part.recall == 1 for part in result.parts().values())
     assert result.exceptions.expected == 5
     assert result.to_dict()["cases"]["amount_mismatch"] == {"planted": 1, "found": 1, "missed": 0}
+
+
+def test_cases_have_rates_with_an_interval(scored_home: Path) -> None:
+    """A rate of none in a few says little: its interval must say how little."""
+    found = score(scored_home).to_dict()
+    case = found["by_case"]["refund_later_full"]
+    assert (case["planted"], case["precision"], case["recall"]) == (1, "1.000000", "1.000000")
+    assert case["auto_matched"] == {"count": 2, "of": 2, "rate": "1.000000", "low": 0.34238023, "high": 1.0}
+    assert case["false_matches"]["count"] == 0
+    assert case["false_matches"]["high"] == pytest.approx(0.65762, abs=1e-5)
+    assert found["false_match_rate"]["of"] == sum(one["false_matches"]["of"] for one in found["by_case"].values())
+    assert found["false_match_rate"]["high"] < 0.1
+    assert {"ordinary", "order_missing", "fx_settlement"} <= found["by_case"].keys()
+
+
+@pytest.mark.parametrize(
+    ("hits", "total", "low", "high"),
+    [(0, 0, 0, 1), (0, 10, 0, 0.27753), (10, 10, 0.72247, 1), (5, 10, 0.23659, 0.76341), (1, 1000, 0.00018, 0.00564)],
+)
+def test_intervals_are_wilson_s(hits: int, total: int, low: float, high: float) -> None:
+    """Figures of the literature: an interval that is too narrow would promise too much."""
+    assert Rate(hits, total).interval == pytest.approx((low, high), abs=1e-5)
+
+
+def test_a_false_match_and_an_invented_exception_cost_their_case(scored_home: Path, tmp_path: Path) -> None:
+    """A mistake that is booked under another case would hide where the chain is weak."""
+    (tmp_path / "sandbox").mkdir()
+    for name in ("sandbox/truth.json", "warehouse.duckdb"):
+        (tmp_path / name).write_bytes((scored_home / name).read_bytes())
+    converted = next(case["order_key"] for case in State(tmp_path).truth["cases"] if case["case"] == "fx_settlement")
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as warehouse:
+        warehouse.execute("use marts")
+        warehouse.execute(f"update {LINES} set order_key = 'cedar_us:1' where order_key = '{converted}'")
+        warehouse.execute(
+            "insert into rec_exceptions values ('dispute_open:x', 'dispute_open', 'business', null, null, null, 'open')"
+        )
+        warehouse.execute(f"update {LINES} set match_status = 'ambiguous' where order_key is not null")
+    by_case = score(tmp_path).by_case
+    assert by_case["fx_settlement"].false_match_rate.value == 1
+    assert by_case["fx_settlement"].recall == 0
+    assert by_case["dispute_open"].precision == Decimal("0.5")
+    assert by_case["refund_later_full"].false_matches == by_case["ordinary"].false_matches == 0
+    assert by_case["ordinary"].auto_match_rate.hits == 0
 
 
 LINES, ENTRIES, SETTLEMENTS = "rec_settlement_lines", "acc_journal_entries", "rec_settlements"
