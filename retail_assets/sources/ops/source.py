@@ -31,6 +31,7 @@ def ops_source(settings: Settings, operations: Engine) -> Sequence[DltResource]:
         "stores": lambda: _stores(settings),
         "gateways": lambda: _gateways(settings),
         "gateway_stores": lambda: _gateway_stores(settings),
+        "fulfilment_stores": lambda: _fulfilment_stores(settings),
         "banks": lambda: _banks(settings),
         "erps": lambda: _erps(settings),
         "currency_exponents": _currency_exponents,
@@ -100,6 +101,12 @@ def _gateway_stores(settings: Settings) -> Iterator[Row]:
                 "payment_method": served.payment_method,
                 "reports_after_days": gateway.reports_after_days,
             }
+
+
+def _fulfilment_stores(settings: Settings) -> Iterator[Row]:
+    for provider in settings.configuration.fulfilment:
+        for store in provider.stores:
+            yield {"provider_id": provider.id, "store_id": store}
 
 
 def _banks(settings: Settings) -> Iterator[Row]:

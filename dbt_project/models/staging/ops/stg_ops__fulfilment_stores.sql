@@ -1,0 +1,4 @@
+select
+    provider_id,
+    store_id
+from {{ source('ops', 'fulfilment_stores') }}
