@@ -100,6 +100,7 @@ def test_a_new_gateway_is_a_folder_and_an_entry(manifest: dict[str, Any]) -> Non
         "disputes",
         "payouts",
         "balances",
+        "balance_history",
     }
     readers = {
         node["name"]
