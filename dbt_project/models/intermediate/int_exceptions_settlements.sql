@@ -48,6 +48,7 @@ select
         ("arrival_date", "cast(arrival_date as varchar)"),
         ("trace", "trace_id"),
         ("bank", "bank_id"),
+        ("rivals", "bank_rivals"),
     ]) }} as evidence
 from {{ ref('int_settlements_footed') }}
 where settlement_status = 'not_in_bank'
@@ -104,3 +105,29 @@ select
     ]) }} as evidence
 from {{ ref('int_settlements_footed') }}
 where settlement_status = 'bank_amount_mismatch'
+
+union all
+select
+    'ambiguous_match' as exception_type,
+    settlement_key as subject_key,
+    entity_code,
+    cast(null as varchar) as store_id,
+    gateway_id,
+    cast(null as varchar) as order_key,
+    settlement_key,
+    cast(null as varchar) as settlement_line_key,
+    bank_line_key,
+    cast(abs(net_amount) as decimal(18, 4)) as amount_at_risk,
+    currency_code,
+    cast(arrival_date as timestamp) as opened_at,
+    {{ json_text([
+        ("payout", "payout_id"),
+        ("payout_status", "payout_status"),
+        ("payout_amount", "cast(net_amount as varchar)"),
+        ("created_at", "cast(created_at as varchar)"),
+        ("arrival_date", "cast(arrival_date as varchar)"),
+        ("bank", "bank_id"),
+        ("rivals", "bank_rivals"),
+    ]) }} as evidence
+from {{ ref('int_settlements_footed') }}
+where settlement_status = 'bank_ambiguous'

@@ -27,6 +27,22 @@ reversals as (
     group by reversed_settlement_key
 ),
 
+-- A payout may be in several bank lines; then the first stands for them, and int_payouts_matched_to_bank has all.
+on_bank as (
+    select
+        pairs.settlement_key,
+        min(pairs.bank_line_key) as bank_line_key,
+        min(pairs.match_rule) as match_rule,
+        count(*) as bank_line_count,
+        sum(pairs.matched_amount) as bank_amount,
+        min(bank_lines.currency_code) as currency_code,
+        max(bank_lines.value_date) as value_date,
+        case when count(*) = 1 then min(bank_lines.payload_sha256) end as payload_sha256
+    from {{ ref('int_payouts_matched_to_bank') }} as pairs
+    inner join {{ ref('stg_bank__entries') }} as bank_lines on pairs.bank_line_key = bank_lines.bank_line_key
+    group by pairs.settlement_key
+),
+
 joined as (
     select
         payouts.*,
@@ -46,20 +62,24 @@ joined as (
         coalesce(footed.line_count, 0) as line_count,
         coalesce(footed.explained_line_count, 0) as explained_line_count,
         cast(coalesce(reversals.returned_amount, 0) as decimal(18, 4)) as returned_amount,
-        pairs.bank_line_key,
-        pairs.match_rule as bank_match_rule,
-        bank_lines.bank_amount,
-        bank_lines.currency_code as bank_currency_code,
-        bank_lines.value_date,
-        bank_lines.payload_sha256 as bank_payload_sha256
+        on_bank.bank_line_key,
+        coalesce(on_bank.bank_line_count, 0) as bank_line_count,
+        on_bank.match_rule as bank_match_rule,
+        cast(on_bank.bank_amount as decimal(18, 4)) as bank_amount,
+        on_bank.currency_code as bank_currency_code,
+        on_bank.value_date,
+        on_bank.payload_sha256 as bank_payload_sha256,
+        undecided.rivals as bank_rivals,
+        coalesce(undecided.is_walked, false) as has_bank_rivals
     from {{ ref('int_payouts_unioned') }} as payouts
     inner join {{ ref('stg_ops__gateways') }} as gateways on payouts.gateway_id = gateways.gateway_id
     inner join {{ ref('stg_ops__entities') }} as entities on gateways.entity_code = entities.entity_code
     cross join {{ ref('stg_ops__clock') }} as clock
     left join footed on payouts.settlement_key = footed.settlement_key
     left join reversals on payouts.settlement_key = reversals.reversed_settlement_key
-    left join {{ ref('int_payouts_matched_to_bank') }} as pairs on payouts.settlement_key = pairs.settlement_key
-    left join {{ ref('stg_bank__entries') }} as bank_lines on pairs.bank_line_key = bank_lines.bank_line_key
+    left join on_bank on payouts.settlement_key = on_bank.settlement_key
+    left join {{ ref('int_bank_undecided') }} as undecided
+        on payouts.settlement_key = undecided.subject_key and undecided.subject_type = 'payout'
 )
 
 select
@@ -87,7 +107,9 @@ select
     payout_amount as net_amount,
     returned_amount,
     bank_line_key,
+    bank_line_count,
     bank_match_rule,
+    bank_rivals,
     bank_amount,
     bank_currency_code,
     case when bank_line_key is not null then cast(bank_amount - payout_amount as decimal(18, 4)) end
@@ -100,6 +122,7 @@ select
         when bank_currency_code <> currency_code or bank_amount <> payout_amount then 'bank_amount_mismatch'
         when bank_line_key is not null then 'reconciled'
         when payout_amount = 0 then 'reconciled'
+        when has_bank_rivals then 'bank_ambiguous'
         when today > {{ add_days('arrival_date', 'bank_grace_days') }} then 'not_in_bank'
         when payout_status = 'pending' then 'pending'
         else 'in_transit'
