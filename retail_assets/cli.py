@@ -5,6 +5,7 @@ Exit codes: 0 all is well, 1 something failed or is wrong, 2 the command or the 
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,10 +30,12 @@ sandbox = typer.Typer(
 )
 exceptions = typer.Typer(help="What does not agree: typed, owned, aged.", no_args_is_help=True)
 quarantine = typer.Typer(help="Records that broke their contract.", no_args_is_help=True)
+fees = typer.Typer(help="What gateways charge, against their contracts.", no_args_is_help=True)
 config = typer.Typer(help="The configuration.", no_args_is_help=True)
 app.add_typer(sandbox, name="sandbox")
 app.add_typer(exceptions, name="exceptions")
 app.add_typer(quarantine, name="quarantine")
+app.add_typer(fees, name="fees")
 app.add_typer(config, name="config")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of a table.")]
@@ -244,6 +247,35 @@ def exceptions_show(
     if not rows:
         _fail(f"there is no exception {identifier!r}; list them with: retail exceptions list", code=1)
     _print_json(rows[0]) if as_json else print_exception(_console(), rows[0])
+
+
+@fees.command("claim")
+def fees_claim(
+    gateway: Annotated[str, typer.Argument(help="Gateway account, for example stripe_us.")],
+    month: Annotated[
+        str | None, typer.Option("--month", "-m", help="Only sales of this month of the books, for example 2026-10.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write what a gateway charged too much, line by line, into a CSV file below exports/."""
+    from retail_assets.commands.fees import claimed, overcharged_lines, write_claim
+
+    settings = _settings()
+    known = [item.id for item in settings.configuration.gateways]
+    if gateway not in known:
+        _fail(f"the gateway {gateway!r} does not exist; known are {', '.join(known)}")
+    if month is not None and not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", month):
+        _fail(f"--month {month!r} is not a month such as 2026-10")
+    _existing_warehouse(settings)
+    lines = overcharged_lines(settings, gateway, month)
+    path = write_claim(settings, gateway, month, lines) if lines else None
+    if as_json:
+        _print_json({"file": path, "lines": len(lines), "claimed": claimed(lines)})
+    elif path is None:
+        _console().print(f"{gateway} charged nothing more than its contract says", highlight=False)
+    else:
+        total = ", ".join(f"{amount:,.2f} {currency}" for currency, amount in sorted(claimed(lines).items()))
+        _console().print(f"{total} in {len(lines)} lines: {path}", highlight=False, soft_wrap=True)
 
 
 @quarantine.command("list")

@@ -8,7 +8,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Union
@@ -20,6 +21,7 @@ from dotenv import dotenv_values
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -77,6 +79,12 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _exact(value: Any) -> Any:
+    if not isinstance(value, str | Decimal):
+        raise ValueError('must be a decimal in quotes, for example "2.9": without them it is read inexactly')
+    return value
+
+
 def _private_url(value: str) -> str:
     """For systems that are sent the secret itself; a store on plain http is sent OAuth signatures only."""
     parts = urlsplit(value)
@@ -92,6 +100,9 @@ CurrencyCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), AfterVal
 TimeZone = Annotated[str, AfterValidator(_known_time_zone)]
 BaseUrl = Annotated[str, AfterValidator(_http_url)]
 PrivateUrl = Annotated[BaseUrl, AfterValidator(_private_url)]
+Exact = Annotated[
+    Decimal, BeforeValidator(_exact), WithJsonSchema({"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?$"})
+]
 Secret = Annotated[
     SecretStr,
     WithJsonSchema({"type": "string", "pattern": _REFERENCE.pattern, "description": "Only as ${NAME}."}),
@@ -180,6 +191,47 @@ class GatewayStore(_Model):
     payment_method: str = Field("stripe", min_length=1, description="Slug of the payment method in the store's orders.")
 
 
+class FeeRule(_Model):
+    """A rule of a fee contract: what a sale costs. Of the rules that fit, the one with the most conditions holds."""
+
+    id: Id = Field(description="Name of the rule in claims.")
+    percent: Exact = Field(Decimal(0), ge=0, le=100, decimal_places=6, description="Part of the sale, in percent.")
+    fixed: Exact = Field(
+        Decimal(0), ge=0, max_digits=12, decimal_places=4, description="Fixed part, in units of the currency."
+    )
+    currency: CurrencyCode | None = Field(None, description="Only sales settled in it; required by a fixed part.")
+    payment_method: str | None = Field(None, min_length=1, description="Only this method, as the gateway names it.")
+    card_brand: str | None = Field(None, min_length=1, description="Only this brand, as the gateway names it.")
+    region: Literal["domestic", "eea", "international"] | None = Field(
+        None,
+        description="Only cards from the entity's country, from another country of the EEA, or from abroad (where no "
+        "rule for the EEA fits).",
+    )
+    valid_from: date | None = Field(None, description="First day of sales it holds for.")
+    valid_to: date | None = Field(None, description="Last day of sales it holds for.")
+
+    @property
+    def conditions(self) -> tuple[str | None, ...]:
+        """What a sale must be; None where anything goes. Names compare without regard to case."""
+        method, brand = (value and value.lower() for value in (self.payment_method, self.card_brand))
+        return self.currency, method, brand, self.region
+
+    @property
+    def specificity(self) -> int:
+        """How many conditions it has."""
+        return sum(condition is not None for condition in self.conditions)
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> "FeeRule":
+        if not {"percent", "fixed"} & self.model_fields_set:
+            raise ValueError("has neither percent nor fixed")
+        if self.fixed and self.currency is None:
+            raise ValueError("has a fixed part and needs its currency")
+        if self.valid_from and self.valid_to and self.valid_from > self.valid_to:
+            raise ValueError("ends (valid_to) before it begins (valid_from)")
+        return self
+
+
 class Gateway(Instance):
     """An account at a payment gateway, or whoever else collects money for us."""
 
@@ -197,6 +249,7 @@ class Gateway(Instance):
         description="Days until a payment shows in what the gateway delivers: its payout rhythm, if it delivers "
         "settlement files only. A payment is missed that much later.",
     )
+    fees: tuple[FeeRule, ...] = Field((), description="Fee contract, against which the fee of each sale is checked.")
 
     if TYPE_CHECKING:
         api_key: SecretStr
@@ -399,7 +452,7 @@ class Configuration(_Model):
 
     @model_validator(mode="after")
     def _references_exist(self) -> "Configuration":
-        problems = [*_duplicates(self), *_dangling(self), *_unfit_mappings(self)]
+        problems = [*_duplicates(self), *_dangling(self), *_unfit_mappings(self), *_rival_fees(self)]
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -706,6 +759,33 @@ def _duplicates(configuration: Configuration) -> Iterable[str]:
         first = accounts.setdefault((gateway.source, account), gateway.id)
         if first != gateway.id:
             yield f"gateways: {first} and {gateway.id} are the same account, {account!r}; its money would count twice"
+
+
+def _rival_fees(configuration: Configuration) -> Iterable[str]:
+    """Rules of one contract between which nobody could choose."""
+    for index, gateway in enumerate(configuration.gateways):
+        for position, rule in enumerate(gateway.fees):
+            path = f"gateways[{index}].fees[{position}]"
+            for other in gateway.fees[:position]:
+                if rule.id == other.id:
+                    yield f"{path}.id: {rule.id!r} is used twice"
+                elif _are_rivals(rule, other):
+                    yield (
+                        f"{path}: {rule.id!r} and {other.id!r} fit the same sales with equally many conditions; add a "
+                        "condition to one of them"
+                    )
+
+
+def _are_rivals(rule: FeeRule, other: FeeRule) -> bool:
+    if rule.specificity != other.specificity:
+        return False
+    apart = any(
+        mine is not None and theirs is not None and mine != theirs
+        for mine, theirs in zip(rule.conditions, other.conditions, strict=True)
+    )
+    first = max(rule.valid_from or date.min, other.valid_from or date.min)
+    last = min(rule.valid_to or date.max, other.valid_to or date.max)
+    return not apart and first <= last
 
 
 def _unfit_mappings(configuration: Configuration) -> Iterable[str]:

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -451,3 +452,49 @@ def test_what_a_mapping_may_name_is_what_its_reader_takes() -> None:
     assert {name: (setting.maps, setting.needs) for (_, name), setting in declared.items()} == {
         name: (name, needs) for name, needs in provider_files.WANTED.items()
     }
+
+
+def test_a_fee_contract_is_read_exactly(document: dict[str, Any], environment: dict[str, str], tmp_path: Path) -> None:
+    """A rate that YAML read as a binary float claimed a cent too much on large sales."""
+    document["gateways"][0]["fees"] = [
+        {"id": "home", "percent": "2.9", "fixed": "0.30", "currency": "USD", "region": "domestic"},
+        {"id": "amex", "percent": "3.5", "currency": "USD", "card_brand": "Amex", "region": "domestic"},
+        {"id": "old", "percent": "2.5", "currency": "USD", "region": "eea", "valid_to": "2026-09-30"},
+        {"id": "new", "percent": "2.6", "currency": "USD", "region": "eea", "valid_from": "2026-10-01"},
+    ]
+    rules = read_configuration(write(tmp_path, document), environment).gateways[0].fees
+    assert rules[0].percent == Decimal("2.9")
+    assert [rule.specificity for rule in rules] == [2, 3, 2, 2]
+    assert rules[1].conditions == ("USD", None, "amex", "domestic")
+
+
+@pytest.mark.parametrize(
+    ("rules", "named"),
+    [
+        ([{"id": "a", "percent": 2.9}], ["gateways[0].fees[0].percent", "in quotes"]),
+        ([{"id": "a", "percent": "-1"}], ["gateways[0].fees[0].percent", "greater than or equal to 0"]),
+        ([{"id": "a", "percent": "nan"}], ["gateways[0].fees[0].percent"]),
+        ([{"id": "a", "fixed": "0.30"}], ["gateways[0].fees[0]", "needs its currency"]),
+        ([{"id": "a"}], ["gateways[0].fees[0]", "neither percent nor fixed"]),
+        (
+            [{"id": "a", "percent": "1", "valid_from": "2026-02-01", "valid_to": "2026-01-31"}],
+            ["gateways[0].fees[0]", "before it begins"],
+        ),
+        ([{"id": "a", "percent": "1"}, {"id": "a", "percent": "2"}], ["gateways[0].fees[1].id", "twice"]),
+        (
+            [{"id": "a", "percent": "1", "card_brand": "visa"}, {"id": "b", "percent": "2", "region": "eea"}],
+            ["gateways[0].fees[1]", "'b' and 'a'", "equally many conditions"],
+        ),
+    ],
+)
+def test_a_fee_contract_that_nobody_could_apply_is_refused(
+    document: dict[str, Any],
+    environment: dict[str, str],
+    tmp_path: Path,
+    rules: list[dict[str, Any]],
+    named: list[str],
+) -> None:
+    """Of two rules for one sale the models would have taken either."""
+    document["gateways"][0]["fees"] = rules
+    message = problems(write(tmp_path, document), environment)
+    assert all(part in message for part in named), message

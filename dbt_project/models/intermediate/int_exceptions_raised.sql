@@ -7,6 +7,7 @@ with raised as (
         "int_exceptions_disputes",
         "int_exceptions_settlements",
         "int_exceptions_bank",
+        "int_exceptions_fees",
         "int_exceptions_records",
     ]) | indent(4) }}
 )

@@ -31,6 +31,8 @@ def ops_source(settings: Settings, operations: Engine) -> Sequence[DltResource]:
         "stores": lambda: _stores(settings),
         "gateways": lambda: _gateways(settings),
         "gateway_stores": lambda: _gateway_stores(settings),
+        "gateway_fees": lambda: _gateway_fees(settings),
+        "tax_engines": lambda: _tax_engines(settings),
         "fulfilment_stores": lambda: _fulfilment_stores(settings),
         "banks": lambda: _banks(settings),
         "erps": lambda: _erps(settings),
@@ -101,6 +103,30 @@ def _gateway_stores(settings: Settings) -> Iterator[Row]:
                 "payment_method": served.payment_method,
                 "reports_after_days": gateway.reports_after_days,
             }
+
+
+def _gateway_fees(settings: Settings) -> Iterator[Row]:
+    for gateway in settings.configuration.gateways:
+        for rule in gateway.fees:
+            currency, payment_method, card_brand, region = rule.conditions
+            yield {
+                "gateway_id": gateway.id,
+                "fee_rule_id": rule.id,
+                "percent": rule.percent,
+                "fixed": rule.fixed,
+                "currency_code": currency,
+                "payment_method": payment_method,
+                "card_brand": card_brand,
+                "region": region,
+                "specificity": rule.specificity,
+                "valid_from": rule.valid_from,
+                "valid_to": rule.valid_to,
+            }
+
+
+def _tax_engines(settings: Settings) -> Iterator[Row]:
+    for engine in settings.configuration.tax:
+        yield {"tax_engine_id": engine.id, "tax_engine_system": engine.system, "entity_code": engine.entity}
 
 
 def _fulfilment_stores(settings: Settings) -> Iterator[Row]:

@@ -10,7 +10,7 @@ from retail_assets.contracts import tables_of
 from retail_assets.ops import load_log, quarantine
 from retail_assets.ops.quarantine import Rejection
 from retail_assets.ops.store import open_store
-from retail_assets.settings import Settings, load_settings
+from retail_assets.settings import FeeRule, Settings, load_settings
 from retail_assets.sources.ops import ops_source
 from retail_assets.sources.warehouse import create_raw_tables, load, pipeline_for
 from tests.sources.loading import NOW, Home
@@ -90,3 +90,14 @@ def test_each_entity_has_its_own_policy(home: Home, settings: Settings) -> None:
         "DE": 1,
         "JP": 7,
     }
+
+
+def test_a_fee_contract_reaches_the_models_exactly(home: Home, settings: Settings) -> None:
+    """A rate of 2.9 % arrived as 2.8999999."""
+    rule = FeeRule.model_validate({"id": "home", "percent": "2.9", "fixed": "0.30", "currency": "USD"})
+    gateways = (settings.configuration.gateways[0].model_copy(update={"fees": (rule,)}),)
+    configuration = settings.configuration.model_copy(update={"gateways": gateways})
+    run(home, Settings(settings.home, settings.config_path, configuration, settings.as_of))
+    assert home.query("select fee_rule_id, percent, fixed, specificity, valid_to from raw_ops.gateway_fees") == [
+        ("home", Decimal("2.9"), Decimal("0.3"), 1, None)
+    ]

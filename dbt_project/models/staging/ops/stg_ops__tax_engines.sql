@@ -1,0 +1,5 @@
+select
+    tax_engine_id,
+    tax_engine_system,
+    entity_code
+from {{ source('ops', 'tax_engines') }}
