@@ -205,11 +205,19 @@ def test_constants_that_json_lacks_are_refused(literal: str) -> None:
     assert literal.removeprefix("-") in refusal(load(with_total(literal))).reason
 
 
-def test_an_amount_below_its_minimum_is_refused() -> None:
-    """A negative order total was booked as revenue with the wrong sign."""
-    rejection = refusal(load(order(total="-0.01")))
-    assert (rejection.field, rejection.value, rejection.reason) == ("total", "-0.0100", "must not be below 0")
+def test_a_negative_total_keeps_its_sign() -> None:
+    """Stores have orders that give money back; refusing them lost it, and dropping the sign booked it as revenue."""
+    assert one(load(order(total="-0.01")))["total"] == Decimal("-0.01")
     assert one(load(order(total="-0.00")))["total"] == 0
+
+
+def test_a_value_below_its_minimum_is_refused() -> None:
+    """A rate below zero turned the sign of every amount that it converts."""
+    rate = {"name": "r1", "date": "2026-11-01", "from_currency": "USD", "to_currency": "EUR", "exchange_rate": "-1"}
+    record = json.dumps(rate | {"modified": "2026-11-01 00:00:00"}).encode()
+    batch = convert(table("erp", "exchange_rates"), [record], instance="erp_main", loaded_at=NOW, origin="page")
+    (rejection,) = batch.rejected
+    assert (rejection.field, rejection.reason) == ("exchange_rate", "must not be below 0")
 
 
 @pytest.mark.parametrize(
