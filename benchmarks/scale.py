@@ -13,9 +13,12 @@ from rich.console import Console
 
 from retail_assets.commands.run import load_sources
 from retail_assets.contracts import TABLES
+from retail_assets.ops.store import open_store
 from retail_assets.sandbox.generator import generate
 from retail_assets.sandbox.server import running_server
 from retail_assets.settings import load_settings, sandbox_credentials
+from retail_assets.sources.ops import ops_source
+from retail_assets.sources.warehouse import load, pipeline_for
 
 AS_OF: Final = "2026-11-05T12:00:00+00:00"
 #: Columns that name an instance of which there are copies.
@@ -33,7 +36,14 @@ def large_warehouse(home: Path, orders: int, *, generated: int = 20_000) -> dict
     generate(home, orders=min(orders, generated))
     environment = {"RETAIL_HOME": str(home), "RETAIL_AS_OF": AS_OF}
     with running_server(home, sandbox_credentials()) as server:
-        load_sources(load_settings(environment | {"SANDBOX_URL": server.url}), Console(quiet=True))
+        settings = load_settings(environment | {"SANDBOX_URL": server.url})
+        load_sources(settings, Console(quiet=True))
+    operations = open_store(settings.operations_url)
+    try:
+        ours = pipeline_for("ops", "operations", warehouse=settings.warehouse_path, state=settings.dlt_path)
+        load(ops_source(settings, operations), ours)
+    finally:
+        operations.dispose()
     with duckdb.connect(str(home / "warehouse.duckdb")) as connection:
         connection.execute("set preserve_insertion_order = false")
         for statement in _copies(-(-orders // generated)):
