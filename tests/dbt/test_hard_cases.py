@@ -213,7 +213,6 @@ def test_02_multi_capture_of_one_charge(found: Findings) -> None:
     assert not found.ready("sale/cedar_us:203")
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="captures with ids of their own are judged one by one")
 def test_02_split_shipment_in_captures_of_their_own(found: Findings) -> None:
     """Two captures of one order have ids of their own, and the store knows only the first: together they are the
     order, so neither is a duplicate or a difference, and the sale is booked once."""
@@ -486,12 +485,27 @@ def test_10_rounding(found: Findings) -> None:
 @planted
 def _tax(world: HardWorld) -> None:
     world.sale(1101, "100.00", tax="8.88")
+    # The order was edited after the engine had committed it: 9.88 there, 8.88 here.
+    world.sale(1102, "100.00", tax="8.88")
+    world.add(
+        "tax.avatax_transactions", tax_engine_id="avatax_us", id=1102, code="1102", version=1,
+        document_type="SalesInvoice", status="Committed", currency_code="USD", document_date="2026-10-20",
+        total_amount=Decimal("100.00"), total_taxable=Decimal("100.00"), total_exempt=Decimal(0),
+        total_tax=Decimal("9.88"), order_reference="1102", modified_date="2026-10-20T15:00:00",
+    )  # fmt: skip
 
 
 def test_11_tax_as_collected(found: Findings) -> None:
     """Whatever an engine says, what the customer paid as tax is owed: it is the tax of the sale, by jurisdiction."""
     assert found.entry("sale/cedar_us:1101") == "1100 108.88, 4000 -100, 2201 -8.88"
     assert found.exceptions("cedar_us:1101") == []
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="no model compares the store's tax with the engine's")
+def test_11_tax_differs_from_the_engine(found: Findings) -> None:
+    """The engine committed another tax than the store collected: an exception, and what was collected is still owed."""
+    assert found.entry("sale/cedar_us:1102") == "1100 108.88, 4000 -100, 2201 -8.88"
+    assert "tax_store_vs_engine" in found.exceptions("cedar_us:1102")
 
 
 @planted
@@ -904,7 +918,7 @@ def test_no_case_disturbs_another(found: Findings) -> None:
     known = {
         "amount_mismatch", "dispute_open", "dispute_double_loss", "payout_failed", "duplicate_payment",
         "payment_missing", "order_missing", "refund_missing_in_store", "refund_missing_in_gateway", "refund_failed",
-        "unknown_line_type", "order_edited_after_payment", "contract_violation",
+        "unknown_line_type", "order_edited_after_payment", "contract_violation", "tax_store_vs_engine",
     }  # fmt: skip
     kinds = {kind for (kind,) in found.query("select distinct exception_type from marts.rec_exceptions")}
     assert kinds <= known

@@ -1,5 +1,6 @@
--- One row per charge: the order it belongs to, by which rule, and how far the amounts agree.
-with decided as (
+-- One row per charge: the order it belongs to, by which rule, and how far the amounts agree. Parts of an order that was
+-- captured in several are judged together.
+with paired as (
     select
         payment_key,
         min(verdict) as verdict,
@@ -8,6 +9,20 @@ with decided as (
         case when min(verdict) = 'ambiguous' then {{ sorted_list('order_key') }} end as rival_order_keys
     from {{ ref('int_payment_pairs') }}
     group by payment_key
+),
+
+decided as (
+    select
+        paired.payment_key,
+        case when splits.order_key is not null then 'matched' else paired.verdict end as verdict,
+        paired.match_rule,
+        coalesce(splits.order_key, paired.order_key) as order_key,
+        case when splits.order_key is null then paired.rival_order_keys end as rival_order_keys,
+        splits.order_key is not null as is_split,
+        coalesce(splits.is_earlier_part, false) as is_earlier_part,
+        splits.order_captured_amount
+    from paired
+    left join {{ ref('int_payments_split') }} as splits on paired.payment_key = splits.payment_key
 ),
 
 -- Money that came and bounced later (a bank debit, for one).
@@ -26,13 +41,17 @@ compared as (
         decided.match_rule,
         decided.order_key,
         decided.rival_order_keys,
+        coalesce(decided.is_split, false) as is_split,
+        coalesce(decided.is_earlier_part, false) as is_earlier_part,
+        coalesce(decided.order_captured_amount, payments.captured_amount) as judged_amount,
         orders.store_id,
         orders.currency_code as order_currency_code,
         orders.total_amount as order_total_amount,
         orders.is_paid_in_store or orders.is_trashed as is_paid_in_store,
         bounced.payment_id is not null as is_bounced,
         cast(
-            payments.captured_amount - {{ round_money('orders.total_amount', 'payments.currency_digits') }}
+            coalesce(decided.order_captured_amount, payments.captured_amount)
+            - {{ round_money('orders.total_amount', 'payments.currency_digits') }}
             as decimal(18, 4)
         ) as difference_amount,
         {{ minor_units('payments.tolerance_minor_units', 'payments.currency_digits') }} as tolerance_amount
@@ -68,7 +87,7 @@ select
         -- The store still holds the order for unpaid: a late webhook at first, wrong later.
         when not is_paid_in_store and is_recent then 'timing'
         when not is_paid_in_store then 'amount_diff'
-        when difference_amount = 0 and captured_amount = order_total_amount then 'matched'
+        when difference_amount = 0 and judged_amount = order_total_amount then 'matched'
         when abs(difference_amount) <= tolerance_amount then 'matched_tolerance'
         when captured_amount < authorised_amount and difference_amount < 0 then 'partial'
         else 'amount_diff'
@@ -93,6 +112,8 @@ select
     is_disputed,
     is_payment,
     is_bounced,
+    is_split,
+    is_earlier_part,
     created_at,
     captured_at,
     accounting_date,

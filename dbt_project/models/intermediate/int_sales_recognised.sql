@@ -29,6 +29,8 @@ with captured as (
         on orders.base_currency_code = base_digits.currency_code and base_digits.provider = 'iso'
     where
         payments.is_matched
+        -- An order in several captures is sold with the last of them.
+        and not coalesce(payments.is_earlier_part, false)
         and payments.match_status <> 'timing'
         and orders.amounts_foot
         and orders.total_amount > 0

@@ -8,7 +8,7 @@ with lines as (
         entities.erp_id,
         -- What the books have for it already: the sale's own base value, or the refund at the sale's rate.
         case
-            when lines.line_type = 'charge' then sales.base_receivable_amount
+            when lines.line_type = 'charge' and not coalesce(lines.is_split, false) then sales.base_receivable_amount
             when lines.line_type = 'refund'
                 then -{{ convert_money(
                     'gateway_refunds.refund_amount', 'refunded_sales.exchange_rate', 'base_digits.exponent'

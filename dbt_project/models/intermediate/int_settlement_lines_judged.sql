@@ -20,6 +20,7 @@ joined as (
         payments.rival_order_keys,
         payments.payment_key is not null as has_payment,
         coalesce(payments.is_matched, false) as is_matched,
+        coalesce(payments.is_split, false) as is_split,
         payments.match_status in ('matched', 'matched_tolerance') as is_payment_explained,
         coalesce(payments.currency_code <> lines.currency_code, false) as is_converted,
         coalesce(charge_lines.line_count, 0) as charge_line_count,
@@ -66,8 +67,9 @@ select
         when payment_match_status = 'test_data' then 'test_data'
         when line_type = 'charge_failure' then 'amount_diff'
         when not is_payment_explained then payment_match_status
-        -- One charge that is converted in several parts cannot be split without inventing a rate.
-        when line_type in ('charge', 'partial_capture_reversal') and is_converted and charge_line_count > 1
+        -- What is converted in several parts cannot be split without inventing a rate.
+        when
+            line_type in ('charge', 'partial_capture_reversal') and is_converted and (charge_line_count > 1 or is_split)
             then 'needs_review'
         when footing_column = 'refund' and coalesce(refund_match_status, 'needs_review') <> 'matched'
             then coalesce(refund_match_status, 'needs_review')
@@ -83,6 +85,7 @@ select
     payment_difference_amount,
     presentment_currency_code,
     is_matched,
+    is_split,
     is_converted,
     currency_code,
     gross_amount,
