@@ -77,7 +77,12 @@ orders as (
     from lines
     inner join {{ ref('int_orders_enriched') }} as orders on lines.order_key = orders.order_key
     inner join {{ ref('int_payments_correlated') }} as payments on lines.payment_key = payments.payment_key
-    where lines.line_type = 'charge' and lines.is_explained and lines.is_first_of_payment
+    where
+        lines.line_type = 'charge'
+        and lines.is_explained
+        and lines.is_first_of_payment
+        -- An order in several captures is sold with the last of them.
+        and not coalesce(payments.is_earlier_part, false)
 ),
 
 -- What the gateway booked, in the settlement currency, and where that money is now.
