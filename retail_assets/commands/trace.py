@@ -129,7 +129,7 @@ select key as settlement_key from named where kind = 'payout'
 union
 select settlement_key from marts.fct_bank_lines where bank_line_key in (select key from named where kind = 'bank line')
 union
-select settlement_key from marts.rec_settlements
+select settlement_key from marts.fct_payout_arrivals
 where bank_line_key in (select key from named where kind = 'bank line')
 union
 select settlement_key from marts.acc_journal_entries
@@ -225,8 +225,8 @@ _SECTIONS: Final = {
     "payouts": """
         select
             payouts.settlement_key, payouts.settlement_status, payouts.currency_code, payouts.net_amount,
-            payouts.residual_amount, payouts.bank_match_rule, payouts.bank_line_key, payouts.arrival_date,
-            facts.payload_sha256
+            payouts.explained_by, payouts.residual_amount, payouts.balance_residual_amount, payouts.bank_match_rule,
+            payouts.bank_line_key, payouts.arrival_date, facts.payload_sha256
         from marts.rec_settlements as payouts
         inner join marts.fct_settlements as facts on facts.settlement_key = payouts.settlement_key
         where payouts.settlement_key in (select settlement_key from found_payouts)
@@ -241,7 +241,7 @@ _SECTIONS: Final = {
             settlement_key in (select settlement_key from found_payouts)
             or bank_line_key in (select key from named where kind = 'bank line')
             or bank_line_key in (
-                select bank_line_key from marts.rec_settlements
+                select bank_line_key from marts.fct_payout_arrivals
                 where settlement_key in (select settlement_key from found_payouts)
             )
         order by bank_line_key

@@ -135,17 +135,17 @@ unknown_line_type:stripe_us:txn_levy 4 USD
 unmapped_account:US:tax_payable:US-NV 3.42 USD
 """
 
-#: Payout, status, gross, fee, refund, dispute, reserve, other, residual, net, bank difference.
+#: Payout, status, gross, fee, refund, dispute, reserve, other, unlisted, residual, net, bank difference.
 PAYOUTS = """
-stripe_de:po_de reconciled 295.5 7.19 0 0 0 0 0 288.31 0
-stripe_jp:po_jp reconciled 10000 360 0 0 0 0 0 9640 0
-stripe_us:po_across reconciled 145 5.73 0 0 0 0 0 139.27 0
-stripe_us:po_failed failed 53.42 1.85 0 0 0 0 0 51.57 -
-stripe_us:po_late not_in_bank 90 2.91 0 0 0 0 0 87.09 -
-stripe_us:po_manual in_transit 0 0 0 0 0 0 10 10 -
-stripe_us:po_named reconciled 357.03 19.15 43.55 0 -25 -4 0 265.33 0
-stripe_us:po_residual residual 44 1.58 0 0 0 0 -0.01 42.41 -
-stripe_us:po_short bank_amount_mismatch 20.01 0.88 0 0 0 0 0 19.13 -1
+stripe_de:po_de reconciled 295.5 7.19 0 0 0 0 0 0 288.31 0
+stripe_jp:po_jp reconciled 10000 360 0 0 0 0 0 0 9640 0
+stripe_us:po_across reconciled 145 5.73 0 0 0 0 0 0 139.27 0
+stripe_us:po_failed failed 53.42 1.85 0 0 0 0 0 0 51.57 -
+stripe_us:po_late not_in_bank 90 2.91 0 0 0 0 0 0 87.09 -
+stripe_us:po_manual in_transit 0 0 0 0 0 0 10 0 10 -
+stripe_us:po_named reconciled 357.03 19.15 43.55 0 -25 -4 0 0 265.33 0
+stripe_us:po_residual residual 44 1.58 0 0 0 0 0 -0.01 42.41 -
+stripe_us:po_short bank_amount_mismatch 20.01 0.88 0 0 0 0 0 0 19.13 -1
 """
 
 #: Entry, day, posting status, accounts with signed amounts in base currency.
@@ -299,7 +299,7 @@ def test_every_payout_foots_to_the_cent(built: Warehouse) -> None:
     """A residual that is hidden in another column, or a payout matched to another payout's bank line."""
     found = built.query(
         "select settlement_key, settlement_status, gross_amount, fee_amount, refund_amount, dispute_amount, "
-        "reserve_amount, other_amount, residual_amount, net_amount, bank_difference_amount "
+        "reserve_amount, other_amount, unlisted_amount, residual_amount, net_amount, bank_difference_amount "
         "from marts.rec_settlements order by 1"
     )
     assert _text(found) == PAYOUTS

@@ -58,7 +58,8 @@ INVARIANTS: Final = (
                     settlements.residual_amount,
                     settlements.gross_amount - settlements.fee_amount - settlements.refund_amount
                     - settlements.dispute_amount + settlements.reserve_amount + settlements.other_amount
-                    + settlements.residual_amount - settlements.net_amount as unexplained_amount,
+                    + settlements.unlisted_amount + settlements.residual_amount - settlements.net_amount
+                        as unexplained_amount,
                     exceptions.exception_id
                 from marts.rec_settlements as settlements
                 left join marts.rec_exceptions as exceptions

@@ -5,6 +5,7 @@ with settlements as (
     select
         settlement_key,
         gateway_id,
+        entity_code,
         currency_code,
         net_amount,
         accounting_date,
@@ -21,6 +22,7 @@ lines as (
         lines.accounting_date,
         coalesce(lines.store_id, 'unassigned') as store_id,
         lines.gateway_id,
+        lines.entity_code,
         lines.settlement_key,
         lines.payment_key,
         lines.order_key,
@@ -51,6 +53,7 @@ orders as (
         lines.accounting_date as activity_date,
         lines.store_id,
         lines.gateway_id,
+        lines.entity_code,
         orders.currency_code,
         orders.lines_before_discount_amount as gross_sales_amount,
         orders.lines_before_discount_amount - orders.lines_amount as discount_amount,
@@ -91,6 +94,7 @@ movements as (
         accounting_date as activity_date,
         store_id,
         gateway_id,
+        entity_code,
         currency_code,
         0 as gross_sales_amount,
         0 as discount_amount,
@@ -136,6 +140,7 @@ unlisted as (
         settlements.accounting_date as activity_date,
         'unassigned' as store_id,
         settlements.gateway_id,
+        settlements.entity_code,
         settlements.currency_code,
         0 as gross_sales_amount,
         0 as discount_amount,
@@ -173,6 +178,7 @@ components as (
         activity_date,
         store_id,
         gateway_id,
+        entity_code,
         currency_code,
         gross_sales_amount,
         discount_amount,
@@ -198,6 +204,7 @@ components as (
         activity_date,
         store_id,
         gateway_id,
+        entity_code,
         currency_code,
         gross_sales_amount,
         discount_amount,
@@ -223,6 +230,7 @@ components as (
         activity_date,
         store_id,
         gateway_id,
+        entity_code,
         currency_code,
         gross_sales_amount,
         discount_amount,
@@ -249,6 +257,7 @@ select
     activity_date,
     store_id,
     gateway_id,
+    entity_code,
     currency_code,
     cast(sum(gross_sales_amount) as decimal(18, 4)) as gross_sales_amount,
     cast(sum(discount_amount) as decimal(18, 4)) as discount_amount,
@@ -269,4 +278,4 @@ select
     cast(sum(in_transit_amount) as decimal(18, 4)) as in_transit_amount,
     cast(sum(balance_held_amount) as decimal(18, 4)) as balance_held_amount
 from components
-group by activity_date, store_id, gateway_id, currency_code
+group by activity_date, store_id, gateway_id, entity_code, currency_code
