@@ -121,27 +121,50 @@ promising as (
     from parts
     group by direction, target_key
     having sum(part_amount) >= min(target_amount)
+),
+
+counted as (
+    select
+        parts.direction,
+        parts.target_key,
+        parts.part_key,
+        cast(parts.target_amount as decimal(18, 4)) as target_amount,
+        cast(parts.part_amount as decimal(18, 4)) as part_amount,
+        cast(promising.part_count as integer) as part_count
+    from parts
+    inner join promising on parts.direction = promising.direction and parts.target_key = promising.target_key
 )
 
 select
-    parts.direction,
-    parts.target_key,
-    parts.part_key,
-    cast(parts.target_amount as decimal(18, 4)) as target_amount,
-    cast(parts.part_amount as decimal(18, 4)) as part_amount,
-    cast(promising.part_count as integer) as part_count,
+    direction,
+    target_key,
+    part_key,
+    target_amount,
+    part_amount,
+    part_count,
     cast(
-        row_number() over (
-            partition by parts.direction, parts.target_key order by parts.part_amount desc, parts.part_key
-        ) as integer
+        row_number() over (partition by direction, target_key order by part_amount desc, part_key) as integer
     ) as part_number,
     -- This part and all after it: what can still be added.
     cast(
-        sum(parts.part_amount) over (
-            partition by parts.direction, parts.target_key
-            order by parts.part_amount, parts.part_key desc
+        sum(part_amount) over (
+            partition by direction, target_key
+            order by part_amount, part_key desc
             rows between unbounded preceding and current row
         ) as decimal(18, 4)
     ) as rest_amount
-from parts
-inner join promising on parts.direction = promising.direction and parts.target_key = promising.target_key
+from counted
+where part_count <= {{ var('bank_composition_parts') }}
+union all
+-- Too many to walk.
+select
+    direction,
+    target_key,
+    part_key,
+    target_amount,
+    part_amount,
+    part_count,
+    cast(null as integer) as part_number,
+    cast(null as decimal(18, 4)) as rest_amount
+from counted
+where part_count > {{ var('bank_composition_parts') }}
