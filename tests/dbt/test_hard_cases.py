@@ -703,7 +703,7 @@ def test_17_expired_authorisation(found: Findings) -> None:
     For a cancelled order that is as it should be. An order that was shipped all the same is not paid.
     """
     assert found.exceptions("cedar_us:1701", "stripe_us:re_1701") == []
-    assert found.exceptions("cedar_us:1702", "stripe_us:re_1702") == ["payment_missing"]
+    assert found.exceptions("cedar_us:1702", "stripe_us:re_1702") == ["stale_authorisation"]
     for order_id in (1701, 1702):
         assert not found.ready(f"sale/cedar_us:{order_id}")
         assert not found.ready(f"refund/stripe_us:re_{order_id}")
@@ -916,6 +916,7 @@ def test_24_manual_payout(found: Findings) -> None:
 def test_no_case_disturbs_another(found: Findings) -> None:
     """An exception that no case asks for: one invented by the company of the others."""
     known = {
+        "stale_authorisation",
         "amount_mismatch", "dispute_open", "dispute_double_loss", "payout_failed", "duplicate_payment",
         "payment_missing", "order_missing", "refund_missing_in_store", "refund_missing_in_gateway", "refund_failed",
         "unknown_line_type", "order_edited_after_payment", "contract_violation", "tax_store_vs_engine",

@@ -21,7 +21,7 @@ select
         ("paid_in_store_at", "cast(paid_at as varchar)"),
     ]) }} as evidence
 from {{ ref('int_orders_judged') }}
-where order_status = 'payment_missing'
+where order_status = 'payment_missing' and stale_authorisation_key is null
 
 union all
 select
@@ -50,7 +50,59 @@ select
         ("match_rule", "match_rule"),
     ]) }} as evidence
 from {{ ref('int_orders_judged') }}
-where order_status = 'amount_mismatch'
+where order_status = 'amount_mismatch' and not is_edited_after_payment
+
+union all
+select
+    'order_edited_after_payment' as exception_type,
+    order_key as subject_key,
+    entity_code,
+    store_id,
+    gateway_id,
+    order_key,
+    cast(null as varchar) as settlement_key,
+    cast(null as varchar) as settlement_line_key,
+    cast(null as varchar) as bank_line_key,
+    cast(abs(difference_amount) as decimal(18, 4)) as amount_at_risk,
+    currency_code,
+    modified_at as opened_at,
+    {{ json_text([
+        ("order_number", "order_number"),
+        ("store_status", "store_status"),
+        ("order_total", "cast(total_amount as varchar)"),
+        ("captured", "cast(captured_amount as varchar)"),
+        ("difference", "cast(difference_amount as varchar)"),
+        ("invoiced", "cast(invoiced_amount as varchar)"),
+        ("paid_in_store_at", "cast(paid_at as varchar)"),
+        ("edited_at", "cast(modified_at as varchar)"),
+        ("payment", "payment_key"),
+    ]) }} as evidence
+from {{ ref('int_orders_judged') }}
+where order_status = 'amount_mismatch' and is_edited_after_payment
+
+union all
+select
+    'stale_authorisation' as exception_type,
+    order_key as subject_key,
+    entity_code,
+    store_id,
+    gateway_id,
+    order_key,
+    cast(null as varchar) as settlement_key,
+    cast(null as varchar) as settlement_line_key,
+    cast(null as varchar) as bank_line_key,
+    cast(total_amount as decimal(18, 4)) as amount_at_risk,
+    currency_code,
+    uncaptured_since as opened_at,
+    {{ json_text([
+        ("order_number", "order_number"),
+        ("store_status", "store_status"),
+        ("order_total", "cast(total_amount as varchar)"),
+        ("authorisation", "stale_authorisation_key"),
+        ("authorised_at", "cast(uncaptured_since as varchar)"),
+    ]) }} as evidence
+from {{ ref('int_orders_judged') }}
+where stale_authorisation_key is not null and order_status in ('payment_missing', 'not_expected')
 
 union all
 select

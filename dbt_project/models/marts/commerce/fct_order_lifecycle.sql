@@ -12,7 +12,8 @@ refunds as (
     select
         order_key,
         min(coalesce(store_refunded_at, gateway_refunded_at)) as first_refunded_at,
-        max(coalesce(store_refunded_at, gateway_refunded_at)) as last_refunded_at
+        max(coalesce(store_refunded_at, gateway_refunded_at)) as last_refunded_at,
+        min(refund_key) as refund_key
     from {{ ref('int_refunds_joined') }}
     where order_key is not null
     group by order_key
@@ -38,6 +39,16 @@ invoices as (
     from {{ ref('fct_erp_documents') }}
     where document_type = 'sales_invoice' and document_status = 'submitted' and order_key is not null
     group by order_key
+),
+
+credit_notes as (
+    select
+        order_key,
+        min(posting_date) as credited_on,
+        min(erp_document_key) as credit_note_key
+    from {{ ref('fct_erp_documents') }}
+    where document_type = 'credit_note' and document_status = 'submitted' and order_key is not null
+    group by order_key
 )
 
 select
@@ -47,11 +58,18 @@ select
     judged.order_status,
     orders.created_at,
     orders.paid_at,
+    judged.authorised_at,
     judged.captured_at,
     judged.payment_key,
+    shipped.first_shipped_at,
+    shipped.first_shipped_on,
+    shipped.last_shipped_on,
+    shipped.shipment_key,
+    shipped.delivered_at,
     orders.completed_at,
     refunds.first_refunded_at,
     refunds.last_refunded_at,
+    refunds.refund_key,
     disputes.disputed_at,
     disputes.dispute_key,
     charge_lines.settlement_line_key,
@@ -60,7 +78,9 @@ select
     settlements.bank_value_date as in_bank_on,
     settlements.bank_line_key,
     invoices.invoiced_on,
-    invoices.erp_document_key
+    invoices.erp_document_key,
+    credit_notes.credited_on,
+    credit_notes.credit_note_key
 from {{ ref('int_orders_enriched') }} as orders
 inner join {{ ref('int_orders_judged') }} as judged on orders.order_key = judged.order_key
 left join charge_lines on orders.order_key = charge_lines.order_key
@@ -68,3 +88,5 @@ left join {{ ref('int_settlements_footed') }} as settlements on charge_lines.set
 left join refunds on orders.order_key = refunds.order_key
 left join disputes on orders.order_key = disputes.order_key
 left join invoices on orders.order_key = invoices.order_key
+left join credit_notes on orders.order_key = credit_notes.order_key
+left join {{ ref('int_orders_shipped') }} as shipped on orders.order_key = shipped.order_key

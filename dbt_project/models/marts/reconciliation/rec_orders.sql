@@ -19,6 +19,10 @@ select
     disputed_amount,
     duplicate_amount,
     invoiced_amount,
+    credited_amount,
+    fulfilment_status,
+    shipped_quantity,
+    shipped_amount,
     settled_amount,
     -- What the customer still owes (positive) or is owed (negative), as the store sees it.
     case
