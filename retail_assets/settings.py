@@ -276,6 +276,10 @@ class TaxEngine(Instance):
     """An account at a tax engine."""
 
     entity: EntityCode
+    stores: tuple[Id, ...] = Field((), description="Stores whose sales it taxes; all of the entity's if left out.")
+    order_reference: Literal["id", "number"] = Field(
+        "id", description="What the documents name: the order's id, as the stores' plugins do, or its number."
+    )
 
     @classmethod
     def section(cls) -> str:
@@ -849,6 +853,13 @@ def _dangling(configuration: Configuration) -> Iterable[str]:
                     f"gateways[{index}].stores[{position}].store: {served.store!r} sells for entity "
                     f"{stores[served.store].entity}, not {gateway.entity}; an entry belongs to exactly one entity"
                 )
+    for index, engine in enumerate(configuration.tax):
+        for position, store in enumerate(engine.stores):
+            path = f"tax[{index}].stores[{position}]"
+            if store not in stores:
+                yield unknown(path, store, stores)
+            elif stores[store].entity != engine.entity:
+                yield f"{path}: {store!r} sells for entity {stores[store].entity}, not {engine.entity}"
     for index, provider in enumerate(configuration.fulfilment):
         for position, store in enumerate(provider.stores):
             if store not in stores:

@@ -126,6 +126,8 @@ def test_the_shipped_configuration_loads() -> None:
                 "policies.entities.DE.bogus: is not a known setting",
             ],
         ),
+        ("tax.0.stores", ["nowhere"], ["tax[0].stores[0]", "'nowhere'", "cedar_us"]),
+        ("tax.0.stores", ["linden_de"], ["tax[0].stores[0]", "entity DE, not US"]),
         ("entities", [], ["entities", "at least 1"]),
     ],
 )

@@ -23,6 +23,7 @@ _CHART: Final = (
     ("1253", "Fourth Gateway Clearing", "Asset", "", False),
     ("1260", "Stripe Reserve", "Asset", "", False),
     ("1270", "Disputes Receivable", "Asset", "", False),
+    ("1280", "Recoverable Tax on Fees", "Asset", "", False),
     ("1290", "Settlement Suspense", "Asset", "Temporary", False),
     ("1400", "Stock in Hand", "Asset", "Stock", False),
     ("2000", "Current Liabilities", "Liability", "", True),

@@ -833,11 +833,6 @@ def test_21_standalone_fees(found: Findings) -> None:
         assert found.exceptions(f"stripe_us:{line}") == []
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="no account takes the tax on fees: it waits in suspense with an exception",
-)
 def test_21_tax_on_fees(found: Findings) -> None:
     """The tax on a gateway's fees is input tax, not a fee and not unknown."""
     assert found.verdict("txn_fee_tax") == ("fee_only", None)

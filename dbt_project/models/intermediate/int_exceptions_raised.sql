@@ -8,6 +8,7 @@ with raised as (
         "int_exceptions_settlements",
         "int_exceptions_bank",
         "int_exceptions_fees",
+        "int_exceptions_tax",
         "int_exceptions_records",
     ]) | indent(4) }}
 )

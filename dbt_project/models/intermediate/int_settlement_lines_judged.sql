@@ -61,7 +61,7 @@ select
     case
         when not is_clearing then 'non_order'
         when line_type in ('payout', 'payout_reversal', 'reserve') then 'non_order'
-        when line_type = 'fee' then 'fee_only'
+        when line_type in ('fee', 'fee_tax') then 'fee_only'
         when counterpart_role is null then 'needs_review'
         when not has_payment then 'needs_review'
         when payment_match_status = 'test_data' then 'test_data'

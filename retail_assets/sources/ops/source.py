@@ -33,6 +33,7 @@ def ops_source(settings: Settings, operations: Engine) -> Sequence[DltResource]:
         "gateway_stores": lambda: _gateway_stores(settings),
         "gateway_fees": lambda: _gateway_fees(settings),
         "tax_engines": lambda: _tax_engines(settings),
+        "tax_engine_stores": lambda: _tax_engine_stores(settings),
         "fulfilment_stores": lambda: _fulfilment_stores(settings),
         "banks": lambda: _banks(settings),
         "erps": lambda: _erps(settings),
@@ -126,7 +127,19 @@ def _gateway_fees(settings: Settings) -> Iterator[Row]:
 
 def _tax_engines(settings: Settings) -> Iterator[Row]:
     for engine in settings.configuration.tax:
-        yield {"tax_engine_id": engine.id, "tax_engine_system": engine.system, "entity_code": engine.entity}
+        yield {
+            "tax_engine_id": engine.id,
+            "tax_engine_system": engine.system,
+            "entity_code": engine.entity,
+            "order_reference": engine.order_reference,
+        }
+
+
+def _tax_engine_stores(settings: Settings) -> Iterator[Row]:
+    for engine in settings.configuration.tax:
+        taxed = engine.stores or [one.id for one in settings.configuration.stores if one.entity == engine.entity]
+        for store in taxed:
+            yield {"tax_engine_id": engine.id, "store_id": store}
 
 
 def _fulfilment_stores(settings: Settings) -> Iterator[Row]:

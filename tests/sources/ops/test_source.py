@@ -101,3 +101,9 @@ def test_a_fee_contract_reaches_the_models_exactly(home: Home, settings: Setting
     assert home.query("select fee_rule_id, percent, fixed, specificity, valid_to from raw_ops.gateway_fees") == [
         ("home", Decimal("2.9"), Decimal("0.3"), 1, None)
     ]
+
+
+def test_a_tax_engine_taxes_the_stores_of_its_entity(home: Home, settings: Settings) -> None:
+    """Every sale of a store that has no engine was missing at one."""
+    run(home, settings)
+    assert home.query("select tax_engine_id, store_id from raw_ops.tax_engine_stores") == [("avatax_us", "cedar_us")]
