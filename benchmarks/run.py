@@ -13,6 +13,7 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.accuracy import accuracy
 from benchmarks.measure import Result
 from benchmarks.models import models_build
 from benchmarks.nothing_new import incremental_nothing_new
@@ -29,6 +30,7 @@ BENCHES: dict[str, Callable[[], Iterator[Result]]] = {
         paypal_rows_load,
         incremental_nothing_new,
         models_build,
+        accuracy,
     )
 }
 
