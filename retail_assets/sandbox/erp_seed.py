@@ -28,6 +28,7 @@ _CHART: Final = (
     ("1400", "Stock in Hand", "Asset", "Stock", False),
     ("2000", "Current Liabilities", "Liability", "", True),
     ("2100", "Creditors", "Liability", "Payable", False),
+    ("2150", "Gift Cards", "Liability", "", False),
     ("4000", "Web Sales", "Income", "Income Account", False),
     ("4100", "Shipping Income", "Income", "Income Account", False),
     ("4200", "Sales Returns", "Income", "Income Account", False),

@@ -1,6 +1,7 @@
 {{ config(materialized='view') }}
 
--- Sale: receivables against revenue, shipping and tax. Signed amounts: debit positive, credit negative.
+-- Sale: receivables, and what the shop owed for gift cards, against revenue, shipping and tax. Signed amounts: debit
+-- positive, credit negative.
 with sales as (
     select
         'sale/' || order_key as entry_id,
@@ -11,7 +12,8 @@ with sales as (
         exchange_rate,
         receivable_amount,
         revenue_amount,
-        shipping_amount
+        shipping_amount,
+        gift_card_amount
     from {{ ref('int_sales_recognised') }}
     where exchange_rate is not null
 ),
@@ -63,6 +65,18 @@ lines as (
     from sales
     inner join {{ ref('int_tax_split_by_jurisdiction') }} as taxes
         on sales.order_key = taxes.subject_key and taxes.subject = 'order'
+    union all
+    select
+        entry_id,
+        5 as line_order,
+        'gift_card_liability' as account_role,
+        cast(null as varchar) as tax_jurisdiction,
+        gift_card_amount as amount,
+        currency_code,
+        base_digits,
+        exchange_rate
+    from sales
+    where gift_card_amount <> 0
 )
 
 select

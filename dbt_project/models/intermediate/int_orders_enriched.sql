@@ -23,6 +23,15 @@ tax_lines as (
     group by order_key
 ),
 
+-- Gift cards pay a part of the order: its total is what is left to pay, its lines and taxes are whole.
+gift_cards as (
+    select
+        order_key,
+        sum(redeemed_amount) as gift_card_amount
+    from {{ ref('stg_woocommerce__order_gift_cards') }}
+    group by order_key
+),
+
 -- A store may take one payment method through one gateway only; with several the charge itself tells which.
 payment_methods as (
     select
@@ -46,7 +55,8 @@ joined as (
         cast(coalesce(product_lines.lines_amount, 0) as decimal(18, 4)) as lines_amount,
         cast(coalesce(product_lines.lines_before_discount_amount, 0) as decimal(18, 4)) as lines_before_discount_amount,
         cast(coalesce(fee_lines.fees_amount, 0) as decimal(18, 4)) as fees_amount,
-        cast(coalesce(tax_lines.tax_lines_amount, 0) as decimal(18, 4)) as tax_lines_amount
+        cast(coalesce(tax_lines.tax_lines_amount, 0) as decimal(18, 4)) as tax_lines_amount,
+        cast(coalesce(gift_cards.gift_card_amount, 0) as decimal(18, 4)) as gift_card_amount
     from {{ ref('stg_woocommerce__orders') }} as orders
     inner join {{ ref('stg_ops__stores') }} as stores on orders.store_id = stores.store_id
     inner join {{ ref('stg_ops__entities') }} as entities on stores.entity_code = entities.entity_code
@@ -57,6 +67,7 @@ joined as (
     left join product_lines on orders.order_key = product_lines.order_key
     left join fee_lines on orders.order_key = fee_lines.order_key
     left join tax_lines on orders.order_key = tax_lines.order_key
+    left join gift_cards on orders.order_key = gift_cards.order_key
 )
 
 select
@@ -92,9 +103,10 @@ select
     tax_amount,
     tax_lines_amount,
     discount_amount,
+    gift_card_amount,
     -- Deleted for good is the trash emptied: it counts no more and no less.
     store_status in ('trash', 'deleted') as is_trashed,
-    total_amount = lines_amount + shipping_amount + fees_amount + tax_amount
+    total_amount + gift_card_amount = lines_amount + shipping_amount + fees_amount + tax_amount
     and tax_amount = tax_lines_amount as amounts_foot,
     -- Money must have come through a gateway: the store holds the order for paid, it costs something, and its payment
     -- method is one that a gateway serves. date_paid outlives a later cancellation, a lost dispute and a refund.

@@ -20,6 +20,7 @@ with captured as (
         {{ round_money('orders.total_amount', 'orders.currency_digits') }} as receivable_amount,
         {{ round_money('orders.lines_amount + orders.fees_amount', 'orders.currency_digits') }} as revenue_amount,
         {{ round_money('orders.shipping_amount', 'orders.currency_digits') }} as shipping_amount,
+        {{ round_money('orders.gift_card_amount', 'orders.currency_digits') }} as gift_card_amount,
         orders.payload_sha256 as order_payload_sha256,
         payments.payload_sha256 as payment_payload_sha256
     from {{ ref('int_payments_correlated') }} as payments
@@ -72,6 +73,7 @@ select
     {{ convert_money('receivable_amount', 'exchange_rate', 'base_digits') }} as base_receivable_amount,
     revenue_amount,
     shipping_amount,
+    gift_card_amount,
     captured_at,
     posting_date,
     order_payload_sha256,

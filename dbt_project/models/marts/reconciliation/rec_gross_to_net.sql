@@ -64,7 +64,7 @@ orders as (
             when lines.is_converted
                 then payments.captured_amount
             else 0
-        end - orders.total_amount as difference_amount,
+        end - orders.total_amount - coalesce(orders.gift_card_amount, 0) as difference_amount,
         case when lines.is_converted then -payments.captured_amount else 0 end as conversion_amount,
         0 as unexplained_amount,
         0 as charged_amount,
