@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import duckdb as native
 import pyarrow as pa
@@ -36,11 +36,25 @@ _SETTINGS: Final = {
 
 def warehouse_destination(warehouse: Path) -> "Warehouse":
     """The destination that loads into a DuckDB file; it is opened when a load needs it."""
-    return Warehouse(DuckDbCredentials(str(warehouse), global_config=dict(_SETTINGS)), destination_name="duckdb")
+    return Warehouse(DuckDbCredentials(str(warehouse), global_config=dict(_SETTINGS)))
 
 
 class _Connections(DuckDbConnectionPool):
-    """Connections to the file, attached so that its row groups can be made small."""
+    """Connections to the file, attached so that its row groups can be made small.
+
+    dlt gives one back after each job, and the last to go closes the file; opening it again costs more than a small job.
+    """
+
+    def keep(self) -> None:
+        """Leave the file open when nobody uses it, until :meth:`close`."""
+        with self._conn_lock:
+            self._conn_owner = False
+
+    def close(self) -> None:
+        """Close the file, whatever happened; it is opened again when it is needed."""
+        with self._conn_lock:
+            self._conn_owner = True
+            self._close_conn()
 
     def borrow_conn(
         self,
@@ -68,7 +82,15 @@ def _attached(warehouse: Path) -> Any:
 
 
 class Warehouse(duckdb):
-    """dlt's DuckDB destination with our merge."""
+    """dlt's DuckDB destination with our merge; a package loads over one connection, to be closed with :meth:`close`."""
+
+    def __init__(self, credentials: DuckDbCredentials) -> None:
+        super().__init__(credentials, destination_name="duckdb")
+        self._connections = _Connections(credentials)
+
+    def close(self) -> None:
+        """Close the warehouse, also after a load that failed."""
+        self._connections.close()
 
     @property
     def client_class(self) -> type["WarehouseClient"]:
@@ -78,8 +100,7 @@ class Warehouse(duckdb):
     def configuration(self, *args: Any, **kwargs: Any) -> Any:
         """The configuration of a load, with our connections in it: dlt makes credentials of its own class."""
         resolved = super().configuration(*args, **kwargs)
-        if not isinstance(resolved.credentials.conn_pool, _Connections):
-            resolved.credentials.conn_pool = _Connections(resolved.credentials)
+        resolved.credentials.conn_pool = self._connections
         return resolved
 
     def capabilities(self, config: Any = None, naming: Any = None) -> Any:
@@ -102,6 +123,11 @@ class WarehouseClient(DuckDbClient):
         # dlt raises it to 1 GB, so that all of a load goes to the log first and into the tables after that. A commit
         # that reaches the threshold goes into the tables at once.
         self.sql_client._global_config["checkpoint_threshold"] = _CHECKPOINT_THRESHOLD
+
+    def update_stored_schema(self, *args: Any, **kwargs: Any) -> Any:
+        """Make the tables that the package needs: the first step of its load, before its jobs."""
+        cast("_Connections", self.config.credentials.conn_pool).keep()
+        return super().update_stored_schema(*args, **kwargs)
 
     def should_load_data_to_staging_dataset(self, table_name: str) -> bool:
         """Whether dlt makes a staging table of it: never, the merge reads the files."""

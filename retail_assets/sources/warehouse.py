@@ -1,18 +1,20 @@
 """The warehouse as a dlt destination: one pipeline per source instance, one raw dataset per system."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import dlt
 import duckdb
 from dlt.sources import DltSource
 
 from retail_assets.contracts import TABLES
-from retail_assets.sources.destination import warehouse_destination
+from retail_assets.sources.destination import Warehouse, warehouse_destination
 from retail_assets.sources.intake import Intake
 from retail_assets.sources.schema import SCHEMA_CONTRACT, create_table_sql
 
-__all__ = ["SCHEMA_CONTRACT", "create_raw_tables", "load", "pipeline_for", "portions"]
+__all__ = ["SCHEMA_CONTRACT", "create_raw_tables", "load", "loading", "pipeline_for", "portions"]
 
 
 def create_raw_tables(warehouse: Path) -> None:
@@ -39,6 +41,15 @@ def pipeline_for(system: str, instance: str, *, warehouse: Path, state: Path) ->
     )
 
 
+@contextmanager
+def loading(pipeline: dlt.Pipeline) -> Iterator[None]:
+    """Around each run of a pipeline: the warehouse, which its jobs share, is closed when it ends, however it ends."""
+    try:
+        yield
+    finally:
+        cast("Warehouse", pipeline.destination).close()
+
+
 def portions(intake: Intake, build: Callable[[], DltSource]) -> Iterator[DltSource]:
     """The source to run, again and again until none of its resources has more to read.
 
@@ -59,7 +70,8 @@ def load(source: DltSource, pipeline: dlt.Pipeline) -> int:
     Local state is dropped first: what a killed run left behind is loaded again, from the cursors in the warehouse.
     """
     pipeline.drop()
-    pipeline.run(source, loader_file_format="parquet")
+    with loading(pipeline):
+        pipeline.run(source, loader_file_format="parquet")
     normalized = pipeline.last_trace.last_normalize_info if pipeline.last_trace else None
     counts = normalized.row_counts if normalized else {}
     return sum(count for name, count in counts.items() if not name.startswith("_dlt"))

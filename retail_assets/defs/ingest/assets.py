@@ -17,7 +17,7 @@ from retail_assets.defs.ingest.instances import SourceInstance, source_instances
 from retail_assets.defs.ingest.progress import reporter
 from retail_assets.settings import Settings
 from retail_assets.sources.intake import Counts, Intake
-from retail_assets.sources.warehouse import create_raw_tables, pipeline_for, portions
+from retail_assets.sources.warehouse import create_raw_tables, loading, pipeline_for, portions
 
 
 class RawTranslator(DagsterDltTranslator):
@@ -74,10 +74,13 @@ def _raw_assets(settings: Settings, instance: SourceInstance) -> dg.AssetsDefini
             by_key: dict[Any, dg.MaterializeResult] = {}
             with intake.traffic.watching():
                 for source in portions(intake, lambda: instance.build(intake)):
-                    run = dlt.run(
-                        context=context, dlt_source=source, dlt_pipeline=pipeline(), loader_file_format="parquet"
-                    )
-                    by_key |= {result.asset_key: result for result in run if isinstance(result, dg.MaterializeResult)}
+                    target = pipeline()
+                    with loading(target):
+                        run = dlt.run(
+                            context=context, dlt_source=source, dlt_pipeline=target, loader_file_format="parquet"
+                        )
+                        done = [result for result in run if isinstance(result, dg.MaterializeResult)]
+                    by_key |= {result.asset_key: result for result in done}
                     # After every portion: what was committed is counted, also if the next one fails.
                     intake.log(context.run.run_id)
             results = list(by_key.values())
