@@ -71,7 +71,8 @@
 {#- A JSON object as text, from pairs of a name and a text, number or boolean expression; amounts go in as text. -#}
 {% macro json_text(pairs) -%}{{ adapter.dispatch("json_text", "retail")(pairs) }}{%- endmacro %}
 {% macro default__json_text(pairs) -%}
-    cast(json_build_object({% for name, value in pairs %}'{{ name }}', {{ value }}{{ ", " if not loop.last }}{% endfor %}) as text)
+    {#- json_build_object puts blanks around colons; an array of one takes a value of any type. -#}
+    concat('{', {% for name, value in pairs %}'"{{ name }}":', json_build_array({{ value }}) -> 0, {{ "',', " if not loop.last }}{% endfor %}'}')
 {%- endmacro %}
 {% macro duckdb__json_text(pairs) -%}
     cast(json_object({% for name, value in pairs %}'{{ name }}', {{ value }}{{ ", " if not loop.last }}{% endfor %}) as varchar)
