@@ -401,7 +401,7 @@ class Policy(_Model):
     tolerance_minor_units: int = Field(1, ge=0, le=100, description="Largest rounding difference a match may have.")
     settlement_grace_days: int = Field(2, ge=0, le=60, description="Days a record may wait for its other side.")
     bank_grace_days: int = Field(
-        3, ge=0, le=60, description="Days after its arrival date until a payout must be on the bank."
+        3, ge=0, le=60, description="Working days after its arrival date until a payout must be on the bank."
     )
 
 

@@ -274,7 +274,8 @@ class _WorldMaker:
         channels = channels_of(store.store_id)
         planner.share_channels(plans, channels, self._rng(f"{store.store_id}/channels"))
         accounts = {
-            channel.gateway_id: ChannelAccount(channel, self._payout_days(channel.calendar)) for channel in channels
+            channel.gateway_id: ChannelAccount(channel, self._payout_days(channel.calendar, self._shown_until(channel)))
+            for channel in channels
         }
         goods, people = products(store), customers(store, max(8, count // 3), self._rng(f"{store.store_id}/customers"))
         books = TrueBooks(ENTITIES[store.entity_code], gateway, self._rates, truth.journal)
@@ -309,9 +310,14 @@ class _WorldMaker:
         channel_paid = [self._channel(one, history, truth) for one in accounts.values()]
         return [_Paid(gateway.gateway_id, "STRIPE", payouts, books), *channel_paid]
 
-    def _payout_days(self, calendar: PayoutCalendar) -> PayoutDays:
+    def _payout_days(self, calendar: PayoutCalendar, until: datetime | None = None) -> PayoutDays:
         every_day = calendar.days(self._first_day, self._parameters.as_of.date() + DAY)
-        return PayoutDays([day for day in every_day.days if day.created_at <= self._parameters.as_of])
+        last = until or self._parameters.as_of
+        return PayoutDays([day for day in every_day.days if day.created_at <= last])
+
+    def _shown_until(self, profile: ChannelProfile) -> datetime:
+        """Up to when the provider tells what happened: PayPal's reports are some hours behind."""
+        return self._parameters.as_of - getattr(provider_of(profile), "LAG", timedelta(0))
 
     def _channel(self, account: ChannelAccount, history: StoreHistory, truth: TruthWriter) -> _Paid:
         """Close another gateway's account: its truth, and its ledger for the provider's module to write."""
@@ -322,6 +328,7 @@ class _WorldMaker:
         payout_of: dict[int, str] = {payout.serial: provider.payout_id_of(payout) for payout in ledger.payouts}
         lines: list[LedgerLine] = []
         reported: set[int] = set()
+        shown_until = self._shown_until(profile).timestamp()
         for movement in ledger.movements:
             key = (profile.gateway_id, movement.serial)
             order = history.channel_orders[key]
@@ -329,7 +336,7 @@ class _WorldMaker:
             if not is_sale and movement.refund_of in reported:
                 # The store's own record is enough for a credit note, once the sale is in the books.
                 books.refund(history.channel_refunds[key], held=False)
-            if profile.reports_paid_out_only and movement.payout is None:
+            if movement.at > shown_until or (profile.reports_paid_out_only and movement.payout is None):
                 continue
             reported.add(movement.serial)
             line = LedgerLine(

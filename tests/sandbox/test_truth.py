@@ -2,7 +2,13 @@
 
 from collections import Counter, defaultdict
 from decimal import Decimal
+from pathlib import Path
 
+import msgspec
+
+from retail_assets.sandbox import paypal
+from retail_assets.sandbox.generator import DEFAULT_AS_OF, generate
+from retail_assets.sandbox.ledgers import GatewayLedger
 from retail_assets.sandbox.profiles import CHANNELS, GATEWAYS, STORES, clearing_account_of
 from tests.sandbox.conftest import State
 
@@ -95,3 +101,16 @@ def test_rounding_appears_only_where_currencies_meet(world: State) -> None:
     for entry in world.truth["journals"]:
         if any(line["account_code"] == "6910" for line in entry["lines"]):
             assert entry["entry_id"].removeprefix("sale/") in converted
+
+
+def test_the_truth_holds_only_what_a_provider_already_tells(tmp_path: Path) -> None:
+    """PayPal's reports are hours behind: what nobody can have loaded yet must not be asked for."""
+    generate(tmp_path, seed=9, orders=600)
+    told = (tmp_path / "sandbox" / "paypal_us.ledger.json").read_bytes()
+    ledger = msgspec.json.decode(told, type=GatewayLedger)
+    horizon = (DEFAULT_AS_OF - paypal.LAG).timestamp()
+    late = {f"paypal_us:{paypal.line_id_of(one)}" for one in ledger.movements if one.at > horizon}
+    assert len(late) == 1
+    truth = State(tmp_path).truth
+    assert not late & {link["settlement_line_key"] for link in truth["links"]}
+    assert not late & {entry["entry_id"].removeprefix("line/") for entry in truth["journals"]}

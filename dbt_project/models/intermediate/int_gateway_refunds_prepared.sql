@@ -6,6 +6,23 @@ with reversals as (
         source_id as gateway_refund_id
     from {{ ref('int_settlement_lines_unioned') }}
     where line_type = 'partial_capture_reversal'
+),
+
+-- A gateway that reports only what it has paid out may take a refund off before it shows the payment: then the one
+-- order that notes the payment is the refund's.
+ahead_of_payment as (
+    select
+        refunds.gateway_refund_key,
+        min(orders.order_key) as order_key,
+        min(orders.store_id) as store_id
+    from {{ ref('int_gateway_refunds_unioned') }} as refunds
+    left join {{ ref('int_payments_correlated') }} as payments
+        on refunds.gateway_id = payments.gateway_id and refunds.payment_id = payments.payment_id
+    inner join {{ ref('int_orders_matchable') }} as orders
+        on refunds.gateway_id = orders.gateway_id and refunds.payment_id = orders.transaction_id
+    where payments.payment_key is null
+    group by refunds.gateway_refund_key
+    having count(*) = 1
 )
 
 select
@@ -13,11 +30,11 @@ select
     refunds.gateway_id,
     refunds.gateway_refund_id,
     refunds.gateway_id || ':' || refunds.payment_id as payment_key,
-    payments.entity_code,
-    payments.store_id,
-    payments.order_key,
+    case when ahead_of_payment.order_key is null then payments.entity_code else gateways.entity_code end as entity_code,
+    coalesce(payments.store_id, ahead_of_payment.store_id) as store_id,
+    coalesce(payments.order_key, ahead_of_payment.order_key) as order_key,
     payments.match_status as payment_match_status,
-    coalesce(payments.is_matched, false) as is_payment_matched,
+    coalesce(payments.is_matched, ahead_of_payment.order_key is not null) as is_payment_matched,
     refunds.refund_status,
     refunds.reason,
     refunds.failure_reason,
@@ -34,6 +51,7 @@ inner join {{ ref('stg_ops__entities') }} as entities on gateways.entity_code = 
 cross join {{ ref('stg_ops__clock') }} as clock
 left join {{ ref('int_payments_correlated') }} as payments
     on refunds.gateway_id = payments.gateway_id and refunds.payment_id = payments.payment_id
+left join ahead_of_payment on refunds.gateway_refund_key = ahead_of_payment.gateway_refund_key
 left join reversals
     on refunds.gateway_id = reversals.gateway_id and refunds.gateway_refund_id = reversals.gateway_refund_id
 where

@@ -11,17 +11,20 @@ with charge_lines as (
 joined as (
     select
         lines.*,
-        payments.order_key,
-        payments.store_id,
+        -- A refund may be known before its payment is: its order is certain all the same.
+        coalesce(payments.order_key, case when refunds.is_payment_matched then refunds.order_key end) as order_key,
+        coalesce(payments.store_id, case when refunds.is_payment_matched then refunds.store_id end) as store_id,
         payments.match_rule as payment_match_rule,
         payments.match_status as payment_match_status,
         payments.difference_amount as payment_difference_amount,
         payments.currency_code as presentment_currency_code,
         payments.rival_order_keys,
-        payments.payment_key is not null as has_payment,
+        payments.payment_key is not null
+        or coalesce(refunds.is_payment_matched and refunds.currency_code = lines.currency_code, false) as has_payment,
         coalesce(payments.is_matched, false) as is_matched,
         coalesce(payments.is_split, false) as is_split,
-        payments.match_status in ('matched', 'matched_tolerance') as is_payment_explained,
+        coalesce(payments.match_status in ('matched', 'matched_tolerance'), refunds.is_payment_matched)
+            as is_payment_explained,
         coalesce(payments.currency_code <> lines.currency_code, false) as is_converted,
         coalesce(charge_lines.line_count, 0) as charge_line_count,
         refunds.refund_key,

@@ -123,7 +123,7 @@ select
         when bank_line_key is not null then 'reconciled'
         when payout_amount = 0 then 'reconciled'
         when has_bank_rivals then 'bank_ambiguous'
-        when today > {{ add_days('arrival_date', 'bank_grace_days') }} then 'not_in_bank'
+        when today > {{ add_working_days('cast(arrival_date as date)', 'bank_grace_days') }} then 'not_in_bank'
         when payout_status = 'pending' then 'pending'
         else 'in_transit'
     end as settlement_status,
