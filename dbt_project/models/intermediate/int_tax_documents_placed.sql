@@ -12,37 +12,24 @@ with engines as (
 documents as (
     select
         documents.*,
-        engines.entity_code,
-        engines.order_reference as reference_kind
+        engines.entity_code
     from {{ ref('stg_tax__documents') }} as documents
     inner join engines on documents.tax_engine_id = engines.tax_engine_id
 ),
 
-wanted as (
-    select distinct
-        tax_engine_id,
-        reference_kind,
-        order_reference
-    from documents
-    where order_reference is not null
-),
-
-candidates as (
+-- Orders under the reference that the engine of their store knows them by.
+referenced_orders as (
     select
-        wanted.tax_engine_id,
-        wanted.order_reference,
-        orders.order_key
-    from wanted
+        engine_stores.tax_engine_id,
+        orders.order_key,
+        case engines.order_reference
+            when 'id' then cast(orders.order_id as varchar)
+            else orders.order_number
+        end as order_reference
+    from engines
     inner join {{ ref('stg_ops__tax_engine_stores') }} as engine_stores
-        on wanted.tax_engine_id = engine_stores.tax_engine_id
-    inner join {{ ref('int_orders_enriched') }} as orders
-        on
-            engine_stores.store_id = orders.store_id
-            and wanted.order_reference
-            = case wanted.reference_kind
-                when 'id' then cast(orders.order_id as varchar)
-                else orders.order_number
-            end
+        on engines.tax_engine_id = engine_stores.tax_engine_id
+    inner join {{ ref('int_orders_enriched') }} as orders on engine_stores.store_id = orders.store_id
 ),
 
 found as (
@@ -50,7 +37,7 @@ found as (
         tax_engine_id,
         order_reference,
         min(order_key) as order_key
-    from candidates
+    from referenced_orders
     group by tax_engine_id, order_reference
     having count(*) = 1
 ),
