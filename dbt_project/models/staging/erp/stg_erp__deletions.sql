@@ -5,6 +5,6 @@ select
     id as record_id,
     found_by,
     modified as erp_modified,
-    _loaded_at as seen_at
+    {{ utc_timestamp('_loaded_at') }} as seen_at
 from {{ source('erp', 'deletions') }}
 where is_deleted

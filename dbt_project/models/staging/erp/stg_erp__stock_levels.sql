@@ -10,6 +10,6 @@ select
     cast(reserved as decimal(18, 4)) as reserved_quantity,
     cast(on_hand - reserved as decimal(18, 4)) as available_quantity,
     unit as unit_name,
-    _loaded_at as seen_at
+    {{ utc_timestamp('_loaded_at') }} as seen_at
 from {{ source('erp', 'stock_levels') }} as levels
 where {{ erp_still_has('levels', 'stock_levels') }}

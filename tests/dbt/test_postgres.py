@@ -1,0 +1,203 @@
+"""One code base for two engines: the same sources load DuckDB and a real Postgres, and every table comes out the same.
+
+The retailer is the simulated one, with one broken record. All its sources are read twice, each time with an operations
+store of its own. What dbt keeps as tables, every mart among them, is compared row for row.
+"""
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dlt
+import duckdb
+import pytest
+from dlt.sources import DltSource
+
+from retail_assets.commands.home import prepare_home
+from retail_assets.defs.ingest.instances import source_instances
+from retail_assets.ops.store import open_store
+from retail_assets.settings import Settings
+from retail_assets.sources.ops.source import ops_source
+from retail_assets.sources.warehouse import create_raw_tables, load, pipeline_for, portions
+from tests.dbt.warehouse import run_dbt
+from tests.support.chain import Retailer, environment, retailer
+from tests.support.postgres import PostgresWarehouse, running_postgres
+
+pytestmark = pytest.mark.slow
+
+_BUILD = ("build", "--exclude-resource-type", "unit_test", "test")
+_SHOWN = 5
+_BROKEN_SHIPMENT = "SH0,2001,LH-SCHUERZE-3,many,DHL,1,2026-10-06T09:36:20Z,2026-10-08T09:36:20Z,MAIN\n"
+
+Rows = list[tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A table of both engines."""
+
+    schema: str
+    name: str
+    columns: tuple[str, ...]
+
+    @property
+    def select(self) -> str:
+        columns = ", ".join(f'"{column}"' for column in self.columns)
+        return f'select {columns} from {self.schema}."{self.name}"'
+
+
+@dataclass(frozen=True)
+class Engines:
+    """The same retailer in both, loaded and built."""
+
+    duckdb: Path
+    postgres: PostgresWarehouse
+
+    def relations(self) -> list[Relation]:
+        """What dbt keeps as tables in DuckDB, in the order in which differences spread."""
+        columns: dict[tuple[str, str], list[str]] = {}
+        for schema, table, column in self.in_duckdb("""
+            select columns.table_schema, columns.table_name, columns.column_name
+            from information_schema.columns as columns
+            inner join information_schema.tables as tables using (table_schema, table_name)
+            where tables.table_type = 'BASE TABLE'
+            order by columns.table_name, columns.ordinal_position
+        """):
+            columns.setdefault((schema, table), []).append(column)
+        return [
+            Relation(schema, table, tuple(names))
+            for layer in ("staging", "intermediate", "marts")
+            for (schema, table), names in columns.items()
+            if schema == layer
+        ]
+
+    def in_duckdb(self, query: str) -> Rows:
+        with duckdb.connect(str(self.duckdb), read_only=True) as connection:
+            connection.execute("set timezone = 'UTC'")
+            return connection.execute(query).fetchall()
+
+    def differences(self, relation: Relation, *before: str) -> list[str]:
+        """What Postgres has otherwise, for people; nothing if the tables are equal.
+
+        Args:
+            before: statements that Postgres runs first; they stay.
+        """
+        return differences(relation, self.in_duckdb(relation.select), self.postgres.rows(*before, relation.select))
+
+
+def differences(relation: Relation, expected: Rows, found: Rows) -> list[str]:
+    """The rows of which there are not as many in both, each under its key and with the columns that differ."""
+    ours, theirs = Counter(map(_instants, expected)), Counter(map(_instants, found))
+    if ours == theirs:
+        return []
+    size = _key_size(expected)
+    missing, surplus = _by_key(ours - theirs, size), _by_key(theirs - ours, size)
+    told = []
+    for key in sorted(missing.keys() | surplus.keys(), key=repr):
+        named = ", ".join(f"{name} = {value!r}" for name, value in zip(relation.columns, key, strict=False))
+        if key not in surplus:
+            what = "only in DuckDB"
+        elif key not in missing:
+            what = "only in Postgres"
+        else:
+            pairs = zip(relation.columns, missing[key], surplus[key], strict=True)
+            what = "; ".join(f"{c} is {a!r} in DuckDB, {b!r} in Postgres" for c, a, b in pairs if a != b)
+        told.append(f"{relation.schema}.{relation.name} where {named}: {what or 'not as often in both'}")
+    return told
+
+
+def _instants(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Moments with a time zone in UTC."""
+    return tuple(v.astimezone(UTC) if isinstance(v, datetime) and v.tzinfo else v for v in row)
+
+
+def _key_size(rows: Rows) -> int:
+    """How many of the first columns it takes to tell the rows apart; at most all."""
+    width = len(rows[0]) if rows else 0
+    return next((n for n in range(1, width) if len({row[:n] for row in rows}) == len(rows)), width)
+
+
+def _by_key(rows: Counter[tuple[Any, ...]], size: int) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+    return {row[: size or len(row)]: row for row in rows}
+
+
+@pytest.fixture(scope="module")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
+    """A small retailer with every planted case, in both engines."""
+    first, second = (tmp_path_factory.mktemp("homes") / name for name in ("duckdb", "postgres"))
+    with running_postgres() as server, retailer(first, orders=60) as world:
+        deliveries = sorted((first / "inbox" / "lager_de").glob("shipments_*.csv"))[0]
+        deliveries.write_text(deliveries.read_text(encoding="utf-8") + _BROKEN_SHIPMENT, encoding="utf-8")
+        shutil.copytree(first / "inbox", second / "inbox")
+        _load_duckdb(world.settings())
+        postgres = PostgresWarehouse.created(server)
+        _load_postgres(Retailer(second, world.server).settings(), postgres)
+        built = run_dbt(first, _BUILD)
+        assert built.returncode == 0, built.stdout[-4000:]
+        with environment(postgres.environment()):
+            built = run_dbt(second, (*_BUILD, "--target", "postgres"))
+        assert built.returncode == 0, built.stdout[-4000:]
+        yield Engines(first / "warehouse.duckdb", postgres)
+
+
+def _load_duckdb(settings: Settings) -> None:
+    create_raw_tables(settings.warehouse_path)
+    for system, instance, source in _sources(settings):
+        load(source, pipeline_for(system, instance, warehouse=settings.warehouse_path, state=settings.dlt_path))
+
+
+def _load_postgres(settings: Settings, postgres: PostgresWarehouse) -> None:
+    for system, instance, source in _sources(settings):
+        pipeline: dlt.Pipeline = postgres.pipeline(system, instance, state=settings.dlt_path)
+        # From the CSV files that dlt prefers, Postgres reads empty texts as null.
+        pipeline.run(source, loader_file_format="insert_values")
+
+
+def _sources(settings: Settings) -> Iterator[tuple[str, str, DltSource]]:
+    """Every source of a retailer, each to be loaded before the next is asked for, our own records last."""
+    prepare_home(settings)
+    for one in source_instances(settings):
+        with closing(one.intake(settings)) as intake:
+            for source in portions(intake, lambda one=one, intake=intake: one.build(intake)):
+                yield one.system, one.instance, source
+                intake.log()
+    operations = open_store(settings.operations_url)
+    try:
+        yield "ops", "operations", ops_source(settings, operations)
+    finally:
+        operations.dispose()
+
+
+def test_every_table_is_equal_row_for_row(engines: Engines) -> None:
+    """A macro that means something else on Postgres: the first differences, by table, key and column."""
+    found = {relation.name: engines.differences(relation) for relation in engines.relations()}
+    assert {"rec_orders", "rec_exceptions", "acc_journal_lines", "int_exceptions_raised"} <= found.keys()
+    different = [line for lines in found.values() for line in lines[:_SHOWN]]
+    assert not different, "\n".join(different[: 4 * _SHOWN])
+
+
+def test_no_mart_is_compared_without_rows(engines: Engines) -> None:
+    """A mart that is equal because the small retailer has nothing for it."""
+    marts = [relation for relation in engines.relations() if relation.schema == "marts"]
+    assert marts
+    assert [mart.name for mart in marts if not engines.in_duckdb(mart.select)] == []
+
+
+def test_a_difference_is_told_by_table_key_and_column(engines: Engines) -> None:
+    """A comparison that finds nothing, whatever the tables hold."""
+    (orders,) = (relation for relation in engines.relations() if relation.name == "rec_orders")
+    keys = engines.in_duckdb("select order_key from marts.rec_orders where captured_amount > 0 order by order_key")
+    (changed,), (lost,) = keys[:2]
+    told = engines.differences(
+        orders,
+        f"update marts.rec_orders set captured_amount = captured_amount + 0.0001 where order_key = '{changed}'",
+        f"delete from marts.rec_orders where order_key = '{lost}'",
+    )
+    assert len(told) == 2
+    assert told[0].startswith(f"marts.rec_orders where order_key = '{changed}': captured_amount is Decimal(")
+    assert told[1] == f"marts.rec_orders where order_key = '{lost}': only in DuckDB"
