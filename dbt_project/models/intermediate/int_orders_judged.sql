@@ -14,7 +14,7 @@ with payments as (
         min(case when is_matched then created_at end) as authorised_at,
         min(case when is_matched then captured_at end) as captured_at,
         count(case when is_matched then 1 end) as payment_count,
-        count(distinct case when is_matched then currency_code end) as currency_count,
+        max(case when is_matched then currency_code end) as other_currency_code,
         count(case when is_matched and (is_bounced or match_status = 'timing') then 1 end) as unsettled_count,
         count(case when match_status = 'duplicate' then 1 end) as duplicate_count,
         sum(case when match_status = 'duplicate' then captured_amount - refunded_amount else 0 end) as duplicate_amount
@@ -130,7 +130,9 @@ joined as (
         payments.payment_count,
         payments.unsettled_count,
         case
-            when payments.currency_count = 1 and payments.payment_currency_code = orders.currency_code
+            when
+                payments.payment_currency_code = orders.currency_code
+                and payments.other_currency_code = orders.currency_code
                 then cast(
                     payments.captured_amount - {{ round_money('orders.total_amount', 'orders.currency_digits') }}
                     as decimal(18, 4)

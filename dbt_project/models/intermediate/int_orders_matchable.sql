@@ -6,6 +6,14 @@ with gateway_stores as (
         gateway_id,
         store_id
     from {{ ref('stg_ops__gateway_stores') }}
+),
+
+-- The address once for each store, not for each order.
+stores as (
+    select
+        store_id,
+        {{ normalised_url('site_url') }} as normalised_site_url
+    from {{ ref('stg_ops__stores') }}
 )
 
 select
@@ -22,8 +30,8 @@ select
     orders.store_order_key,
     orders.transaction_id,
     orders.intent_id,
-    {{ normalised_url('stores.site_url') }} as normalised_site_url
+    stores.normalised_site_url
 from {{ ref('int_orders_enriched') }} as orders
-inner join {{ ref('stg_ops__stores') }} as stores on orders.store_id = stores.store_id
+inner join stores on orders.store_id = stores.store_id
 inner join gateway_stores on orders.store_id = gateway_stores.store_id
 inner join {{ ref('stg_ops__gateways') }} as gateways on gateway_stores.gateway_id = gateways.gateway_id

@@ -5,10 +5,20 @@ with paired as (
         payment_key,
         min(verdict) as verdict,
         min(match_rule) as match_rule,
-        case when min(verdict) <> 'ambiguous' then min(order_key) end as order_key,
-        case when min(verdict) = 'ambiguous' then {{ sorted_list('order_key') }} end as rival_order_keys
+        case when min(verdict) <> 'ambiguous' then min(order_key) end as order_key
     from {{ ref('int_payment_pairs') }}
     group by payment_key
+),
+
+-- Only where there are rivals: a sorted list costs more than all else here.
+rivals as (
+    select
+        pairs.payment_key,
+        {{ sorted_list('pairs.order_key') }} as rival_order_keys
+    from {{ ref('int_payment_pairs') }} as pairs
+    inner join paired on pairs.payment_key = paired.payment_key
+    where paired.verdict = 'ambiguous'
+    group by pairs.payment_key
 ),
 
 decided as (
@@ -17,11 +27,12 @@ decided as (
         case when splits.order_key is not null then 'matched' else paired.verdict end as verdict,
         paired.match_rule,
         coalesce(splits.order_key, paired.order_key) as order_key,
-        case when splits.order_key is null then paired.rival_order_keys end as rival_order_keys,
+        case when splits.order_key is null then rivals.rival_order_keys end as rival_order_keys,
         splits.order_key is not null as is_split,
         coalesce(splits.is_earlier_part, false) as is_earlier_part,
         splits.order_captured_amount
     from paired
+    left join rivals on paired.payment_key = rivals.payment_key
     left join {{ ref('int_payments_split') }} as splits on paired.payment_key = splits.payment_key
 ),
 

@@ -1,17 +1,23 @@
 -- A failed payout keeps its lines at the gateway; the payout that counts is the latest that did not fail.
-with memberships as (
+with ranked_payouts as (
+    select
+        settlement_key,
+        row_number() over (
+            order by
+                case when payout_status in ('failed', 'canceled') then 1 else 0 end,
+                created_at desc,
+                settlement_key
+        ) as preference
+    from {{ ref('int_payouts_unioned') }}
+),
+
+memberships as (
     select
         payout_lines.settlement_line_key,
-        payout_lines.settlement_key,
-        row_number() over (
-            partition by payout_lines.settlement_line_key
-            order by
-                case when payouts.payout_status in ('failed', 'canceled') then 1 else 0 end,
-                payouts.created_at desc,
-                payout_lines.settlement_key
-        ) as preference
+        min(ranked_payouts.preference) as preference
     from {{ ref('int_payout_lines_unioned') }} as payout_lines
-    inner join {{ ref('int_payouts_unioned') }} as payouts on payout_lines.settlement_key = payouts.settlement_key
+    inner join ranked_payouts on payout_lines.settlement_key = ranked_payouts.settlement_key
+    group by payout_lines.settlement_line_key
 ),
 
 typed as (
@@ -44,7 +50,7 @@ linked as (
         -- A payout's own line is no part of it; a payout that came back may be part of a later one.
         case
             when typed.line_type = 'payout' then typed.gateway_id || ':' || typed.source_id
-            else memberships.settlement_key
+            else paid_by.settlement_key
         end as settlement_key,
         case when typed.line_type = 'payout_reversal' then typed.gateway_id || ':' || typed.source_id end
             as reversed_settlement_key
@@ -54,8 +60,8 @@ linked as (
         on typed.gateway_id = refunds.gateway_id and typed.source_id = refunds.gateway_refund_id
     left join {{ ref('int_disputes_unioned') }} as disputes
         on typed.gateway_id = disputes.gateway_id and typed.source_id = disputes.dispute_id
-    left join memberships
-        on typed.settlement_line_key = memberships.settlement_line_key and memberships.preference = 1
+    left join memberships on typed.settlement_line_key = memberships.settlement_line_key
+    left join ranked_payouts as paid_by on memberships.preference = paid_by.preference
 )
 
 select

@@ -2,13 +2,12 @@ with attempts as (
     -- What was never captured is tied to its order by the order's random key alone: it moves no money.
     select
         prepared.payment_key,
-        min(orders.order_key) as order_key
+        orders.order_key,
+        count(*) over (partition by prepared.payment_key) as order_count
     from {{ ref('int_payments_prepared') }} as prepared
     inner join {{ ref('int_orders_matchable') }} as orders
         on prepared.gateway_id = orders.gateway_id and prepared.store_order_key = orders.store_order_key
     where not prepared.is_payment
-    group by prepared.payment_key
-    having count(*) = 1
 ),
 
 payments as (
@@ -16,7 +15,7 @@ payments as (
         correlated.*,
         coalesce(correlated.order_key, attempts.order_key) as any_order_key
     from {{ ref('int_payments_correlated') }} as correlated
-    left join attempts on correlated.payment_key = attempts.payment_key
+    left join attempts on correlated.payment_key = attempts.payment_key and attempts.order_count = 1
 ),
 
 events as (
