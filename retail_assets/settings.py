@@ -403,6 +403,17 @@ class Policy(_Model):
     bank_grace_days: int = Field(
         3, ge=0, le=60, description="Working days after its arrival date until a payout must be on the bank."
     )
+    disputes: Literal["receivable", "loss"] = Field(
+        "receivable",
+        description="What disputed money is until the bank has decided: owed to us until it is lost, or lost at once.",
+    )
+    tips: Literal["staff", "income"] = Field(
+        "staff", description="Whose tips are: the staff's, so owed to them, or the shop's own, so revenue."
+    )
+    tip_names: tuple[str, ...] = Field(
+        ("Tip", "Tips", "Gratuity", "Trinkgeld"),
+        description="Names of the fee lines of orders that are tips; case does not matter.",
+    )
 
 
 class Policies(_Model):

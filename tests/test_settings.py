@@ -300,6 +300,9 @@ def test_policies_are_overridden_per_entity(
         "tolerance_minor_units": 5,
         "settlement_grace_days": 2,
         "bank_grace_days": 9,
+        "disputes": "receivable",
+        "tips": "staff",
+        "tip_names": ("Tip", "Tips", "Gratuity", "Trinkgeld"),
     }
     assert configuration.policy("US").tolerance_minor_units == 1
 

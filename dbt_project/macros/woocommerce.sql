@@ -4,7 +4,7 @@
     with numbers for names; anything else gives no row. -#}
 {% macro json_elements(column) -%}{{ adapter.dispatch("json_elements", "retail")(column) }}{%- endmacro %}
 {% macro default__json_elements(column) -%}
-    jsonb_path_query(cast({{ column }} as jsonb), '$[*]') #>> '{}'
+    unnest({{ default__json_items(column) }}) #>> '{}'
 {%- endmacro %}
 {% macro duckdb__json_elements(column) -%}
     unnest(
@@ -18,7 +18,7 @@
 {#- One member of a JSON object as text. -#}
 {% macro json_member(column, name) -%}{{ adapter.dispatch("json_member", "retail")(column, name) }}{%- endmacro %}
 {% macro default__json_member(column, name) -%}
-    (cast({{ column }} as jsonb) ->> '{{ name }}')
+    (cast({{ column }} as json) ->> '{{ name }}')
 {%- endmacro %}
 {% macro duckdb__json_member(column, name) -%}
     json_extract_string({{ column }}, '$.{{ name }}')
@@ -27,4 +27,15 @@
 {#- Whether a record has a tombstone: one that is not older than the record, since a restored backup brings ids back. -#}
 {% macro woo_has_tombstone(records, tombstones) -%}
     coalesce({{ tombstones }}.is_deleted and {{ tombstones }}._loaded_at >= {{ records }}._loaded_at, false)
+{%- endmacro %}
+
+{#- What of a fee line, of an order or a refund, is a tip that is owed to staff: by the names and policy of the entity. -#}
+{% macro owed_tip(fees, entities) -%}
+    case
+        when
+            {{ entities }}.tips = 'staff'
+            and strpos({{ entities }}.tip_names, '|' || lower(trim({{ fees }}.line_name)) || '|') > 0
+            then {{ fees }}.net_amount
+        else 0
+    end
 {%- endmacro %}

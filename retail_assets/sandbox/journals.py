@@ -25,6 +25,7 @@ CASH_IN_TRANSIT: Final = "1210"
 DISPUTES_RECEIVABLE: Final = "1270"
 SUSPENSE: Final = "1290"
 TAX_PAYABLE: Final = {"US-NY": "2201", "US-CA": "2202", "DE": "2210", "JP": "2220"}
+TIPS_PAYABLE: Final = "2160"
 REVENUE: Final = "4000"
 SHIPPING_INCOME: Final = "4100"
 SALES_RETURNS: Final = "4200"
@@ -88,7 +89,8 @@ class TrueBooks:
         day, currency = self.day(charged_at), order.currency
         entry = _Entry([])
         entry.debit(RECEIVABLES, self._base(order.total, currency, day))
-        entry.credit(REVENUE, self._base(order.net_sales, currency, day))
+        entry.credit(REVENUE, self._base(order.net_sales - order.tips, currency, day))
+        entry.credit(TIPS_PAYABLE, self._base(order.tips, currency, day))
         entry.credit(SHIPPING_INCOME, self._base(order.shipping_total, currency, day))
         for jurisdiction, tax in order.tax_by_jurisdiction().items():
             entry.credit(TAX_PAYABLE[jurisdiction], self._base(tax, currency, day))
@@ -98,7 +100,8 @@ class TrueBooks:
     def refund(self, refund: Refund, *, held: bool) -> None:
         """The credit note of a store refund; an amount without lines comes off sales as a whole."""
         entry = _Entry([])
-        entry.debit(SALES_RETURNS, refund.net)
+        entry.debit(SALES_RETURNS, refund.net - refund.tips)
+        entry.debit(TIPS_PAYABLE, refund.tips)
         for jurisdiction, tax in refund.tax_by_jurisdiction().items():
             entry.debit(TAX_PAYABLE[jurisdiction], tax)
         entry.credit(RECEIVABLES, refund.amount)

@@ -13,6 +13,9 @@ from retail_assets.sandbox.profiles import StoreProfile, TaxRate
 #: Pounds per euro of the catalogue, in hundredths, for the orders in pounds.
 _GBP_PRICE: Final = 86
 
+#: What the store calls the fee line that is a tip.
+TIP: Final = "Tip"
+
 Taxes = list[tuple[TaxRate, int]]
 
 
@@ -96,6 +99,11 @@ class Order:
     def net_sales(self) -> int:
         """Lines and fees without tax: what the ledger calls revenue."""
         return sum(line.total for line in self.lines) + sum(fee.net for fee in self.fees)
+
+    @property
+    def tips(self) -> int:
+        """What the staff is owed of it."""
+        return sum(fee.net for fee in self.fees if fee.name == TIP)
 
     @property
     def shipping_total(self) -> int:
@@ -247,7 +255,7 @@ class OrderMaker:
             net = 3 * small
             return [Charge(self.take_id(), "Gift wrap", "", net, self._taxed(net, customer))]
         if roll < 0.06:
-            return [Charge(self.take_id(), "Tip", "", 2 * small, [], taxable=False)]
+            return [Charge(self.take_id(), TIP, "", 2 * small, [], taxable=False)]
         if roll < 0.075:
             # A negative fee is how shops give a discount outside the coupons; it lowers the tax as well.
             return [Charge(self.take_id(), "Loyalty discount", "", -small, self._taxed(-small, customer))]

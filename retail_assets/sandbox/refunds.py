@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from random import Random
 
-from retail_assets.sandbox.orders import Charge, Line, Order, OrderMaker, TaxLine
+from retail_assets.sandbox.orders import TIP, Charge, Line, Order, OrderMaker, TaxLine
 from retail_assets.sandbox.plan import RefundMode, RefundPlan
 
 
@@ -45,6 +45,11 @@ class Refund:
     def net(self) -> int:
         """What the ledger takes off sales: the amount without the tax that the refund names."""
         return self.amount - sum(line.tax + line.shipping_tax for line in self.tax_lines)
+
+    @property
+    def tips(self) -> int:
+        """What of it the staff is no longer owed."""
+        return sum(fee.original.net for fee in self.fees if fee.original.name == TIP)
 
     @property
     def is_full(self) -> bool:

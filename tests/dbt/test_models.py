@@ -133,6 +133,7 @@ def test_a_failed_model_leaves_the_last_good_table(built: Warehouse) -> None:
             "entity_code": "E", "entity_name": "E", "country_code": "US", "base_currency_code": "USD",
             "time_zone": "America/New_York", "erp_id": "e", "revenue_recognition": "capture",
             "tolerance_minor_units": 1, "settlement_grace_days": 2, "bank_grace_days": 3,
+            "disputes": "receivable", "tips": "staff", "tip_names": "|tip|",
         }],
     )  # fmt: skip
     order = {"store_id": "s", "number": "1", "status": "pending", "currency": "USD", "date_created_gmt": "2026-11-01"}

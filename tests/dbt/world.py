@@ -86,7 +86,7 @@ class World:
                 store_id=store,
                 order_id=int(order_id),
                 id=self.number(),
-                name="Tip",
+                name="Tip" if fee_ > 0 else "Loyalty discount",
                 total=fee_,
             )
         if tax_:
@@ -239,7 +239,7 @@ class World:
             self.add(
                 "ops.entities", entity_code=entity["code"], entity_name=entity["name"], country_code=entity["country"],
                 base_currency_code=entity["base_currency"], time_zone=entity["time_zone"], erp_id=entity["erp"],
-                **policy,
+                **policy | {"tip_names": "|tip|tips|"},
             )  # fmt: skip
             self.add(
                 "ops.erps",

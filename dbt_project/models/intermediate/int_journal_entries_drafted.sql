@@ -48,7 +48,7 @@ select
     entity_code,
     accounting_date as posting_date,
     booked_at as occurred_at,
-    case when other_role in ('receivables', 'disputes_receivable') then order_key end as order_key,
+    case when other_role in ('receivables', 'disputes_receivable', 'chargeback_losses') then order_key end as order_key,
     settlement_key,
     settlement_line_key,
     cast(null as varchar) as bank_line_key,
@@ -83,3 +83,23 @@ select
     exchange_rate
 from {{ ref('int_payouts_arrived') }}
 where exchange_rate is not null
+union all
+select
+    entry_id,
+    'dispute_loss' as entry_type,
+    'dispute_lost' as event_type,
+    entity_code,
+    posting_date,
+    lost_at as occurred_at,
+    order_key,
+    cast(null as varchar) as settlement_key,
+    settlement_line_key,
+    cast(null as varchar) as bank_line_key,
+    cast(null as varchar) as refund_key,
+    payment_key,
+    gateway_id,
+    'Dispute lost: ' || dispute_key as description,
+    currency_code,
+    base_currency_code,
+    exchange_rate
+from {{ ref('int_disputes_written_off') }}

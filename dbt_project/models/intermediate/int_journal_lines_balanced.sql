@@ -2,7 +2,7 @@
 -- base currency (and in the document where the store keeps more decimals than the currency has), never hidden in
 -- another.
 with drafted as (
-    {% for model in ["sales", "refunds", "settlement", "arrivals"] -%}
+    {% for model in ["sales", "refunds", "settlement", "disputes", "arrivals"] -%}
     select
         entry_id,
         line_order,

@@ -1,6 +1,6 @@
 {{ config(materialized='view') }}
 
--- Credit note: sales returns and tax against receivables. Signed amounts: debit positive, credit negative.
+-- Credit note: sales returns, tips and tax against receivables. Signed amounts: debit positive, credit negative.
 with taxes as (
     select
         refunds.refund_key,
@@ -30,6 +30,7 @@ refunds as (
         refunds.base_digits,
         refunds.exchange_rate,
         refunds.receivable_amount,
+        refunds.tips_amount,
         coalesce(tax_totals.tax_amount, 0) as tax_amount
     from {{ ref('int_refunds_recognised') }} as refunds
     left join tax_totals on refunds.refund_key = tax_totals.refund_key
@@ -41,7 +42,7 @@ lines as (
         1 as line_order,
         'sales_returns' as account_role,
         cast(null as varchar) as tax_jurisdiction,
-        cast(receivable_amount - tax_amount as decimal(18, 4)) as amount,
+        cast(receivable_amount - tax_amount - tips_amount as decimal(18, 4)) as amount,
         currency_code,
         base_digits,
         exchange_rate
@@ -58,6 +59,18 @@ lines as (
         refunds.exchange_rate
     from refunds
     inner join taxes on refunds.refund_key = taxes.refund_key
+    union all
+    select
+        entry_id,
+        4 as line_order,
+        'tips_payable' as account_role,
+        cast(null as varchar) as tax_jurisdiction,
+        tips_amount as amount,
+        currency_code,
+        base_digits,
+        exchange_rate
+    from refunds
+    where tips_amount <> 0
     union all
     select
         entry_id,

@@ -1,7 +1,7 @@
 {{ config(materialized='view') }}
 
--- Sale: receivables, and what the shop owed for gift cards, against revenue, shipping and tax. Signed amounts: debit
--- positive, credit negative.
+-- Sale: receivables, and what the shop owed for gift cards, against revenue, tips, shipping and tax. Signed amounts:
+-- debit positive, credit negative.
 with sales as (
     select
         'sale/' || order_key as entry_id,
@@ -12,6 +12,7 @@ with sales as (
         exchange_rate,
         receivable_amount,
         revenue_amount,
+        tips_amount,
         shipping_amount,
         gift_card_amount
     from {{ ref('int_sales_recognised') }}
@@ -77,6 +78,18 @@ lines as (
         exchange_rate
     from sales
     where gift_card_amount <> 0
+    union all
+    select
+        entry_id,
+        6 as line_order,
+        'tips_payable' as account_role,
+        cast(null as varchar) as tax_jurisdiction,
+        -tips_amount as amount,
+        currency_code,
+        base_digits,
+        exchange_rate
+    from sales
+    where tips_amount <> 0
 )
 
 select

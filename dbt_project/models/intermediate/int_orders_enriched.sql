@@ -7,12 +7,16 @@ with product_lines as (
     group by order_key
 ),
 
+-- Of the fees, the tips that the entity owes to its staff.
 fee_lines as (
     select
-        order_key,
-        sum(net_amount) as fees_amount
-    from {{ ref('stg_woocommerce__order_fee_lines') }}
-    group by order_key
+        fees.order_key,
+        sum(fees.net_amount) as fees_amount,
+        sum({{ owed_tip('fees', 'entities') }}) as tips_amount
+    from {{ ref('stg_woocommerce__order_fee_lines') }} as fees
+    inner join {{ ref('stg_ops__stores') }} as stores on fees.store_id = stores.store_id
+    inner join {{ ref('stg_ops__entities') }} as entities on stores.entity_code = entities.entity_code
+    group by fees.order_key
 ),
 
 tax_lines as (
@@ -55,6 +59,7 @@ joined as (
         cast(coalesce(product_lines.lines_amount, 0) as decimal(18, 4)) as lines_amount,
         cast(coalesce(product_lines.lines_before_discount_amount, 0) as decimal(18, 4)) as lines_before_discount_amount,
         cast(coalesce(fee_lines.fees_amount, 0) as decimal(18, 4)) as fees_amount,
+        cast(coalesce(fee_lines.tips_amount, 0) as decimal(18, 4)) as tips_amount,
         cast(coalesce(tax_lines.tax_lines_amount, 0) as decimal(18, 4)) as tax_lines_amount,
         cast(coalesce(gift_cards.gift_card_amount, 0) as decimal(18, 4)) as gift_card_amount
     from {{ ref('stg_woocommerce__orders') }} as orders
@@ -100,6 +105,7 @@ select
     lines_amount,
     shipping_amount,
     fees_amount,
+    tips_amount,
     tax_amount,
     tax_lines_amount,
     discount_amount,

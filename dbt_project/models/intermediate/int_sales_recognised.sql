@@ -18,7 +18,9 @@ with captured as (
         payments.captured_at,
         payments.accounting_date as posting_date,
         {{ round_money('orders.total_amount', 'orders.currency_digits') }} as receivable_amount,
-        {{ round_money('orders.lines_amount + orders.fees_amount', 'orders.currency_digits') }} as revenue_amount,
+        {{ round_money('orders.lines_amount + orders.fees_amount - orders.tips_amount', 'orders.currency_digits') }}
+            as revenue_amount,
+        {{ round_money('orders.tips_amount', 'orders.currency_digits') }} as tips_amount,
         {{ round_money('orders.shipping_amount', 'orders.currency_digits') }} as shipping_amount,
         {{ round_money('orders.gift_card_amount', 'orders.currency_digits') }} as gift_card_amount,
         orders.payload_sha256 as order_payload_sha256,
@@ -72,6 +74,7 @@ select
     receivable_amount,
     {{ convert_money('receivable_amount', 'exchange_rate', 'base_digits') }} as base_receivable_amount,
     revenue_amount,
+    tips_amount,
     shipping_amount,
     gift_card_amount,
     captured_at,

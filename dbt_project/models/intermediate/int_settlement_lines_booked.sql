@@ -6,6 +6,7 @@ with lines as (
         digits.exponent as currency_digits,
         base_digits.exponent as base_digits,
         entities.erp_id,
+        entities.disputes as dispute_policy,
         -- What the books have for it already: the sale's own base value, or the refund at the sale's rate.
         case
             when lines.line_type = 'charge' and not coalesce(lines.is_split, false) then sales.base_receivable_amount
@@ -59,6 +60,7 @@ decided as (
                 counterpart_role = 'receivables' and is_revalued
                 and (line_type not in ('charge', 'refund') or booked_base_amount is null)
                 then 'suspense'
+            when counterpart_role = 'disputes_receivable' and dispute_policy = 'loss' then 'chargeback_losses'
             else counterpart_role
         end as other_role
     from rated
@@ -84,6 +86,7 @@ select
     order_key,
     payment_key,
     store_refund_key,
+    dispute_key,
     currency_code,
     currency_digits,
     base_currency_code,

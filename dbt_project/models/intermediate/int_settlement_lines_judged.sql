@@ -63,7 +63,9 @@ select
     rival_order_keys,
     case
         when not is_clearing then 'non_order'
-        when line_type in ('payout', 'payout_reversal', 'reserve') then 'non_order'
+        when footing_column in ('payout', 'reserve') then 'non_order'
+        -- Money that is no sale, once finance has said what it is.
+        when footing_column = 'other' and counterpart_role is not null then 'non_order'
         when line_type in ('fee', 'fee_tax') then 'fee_only'
         when counterpart_role is null then 'needs_review'
         when not has_payment then 'needs_review'

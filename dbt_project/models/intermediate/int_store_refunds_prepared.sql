@@ -32,6 +32,17 @@ tax_lines as (
     group by refund_key
 ),
 
+-- Tips given back are no longer owed to staff.
+tips as (
+    select
+        fees.refund_key,
+        sum({{ owed_tip('fees', 'entities') }}) as tips_amount
+    from {{ ref('stg_woocommerce__refund_fee_lines') }} as fees
+    inner join {{ ref('stg_ops__stores') }} as stores on fees.store_id = stores.store_id
+    inner join {{ ref('stg_ops__entities') }} as entities on stores.entity_code = entities.entity_code
+    group by fees.refund_key
+),
+
 split as (
     select
         refunds.refund_key,
@@ -54,7 +65,9 @@ split as (
             else 'none'
         end as tax_split,
         cast(-coalesce(tax_lines.tax_amount, 0) as decimal(18, 4)) as named_tax_amount,
+        cast(-coalesce(tips.tips_amount, 0) as decimal(18, 4)) as named_tips_amount,
         orders.tax_amount as order_tax_amount,
+        orders.tips_amount as order_tips_amount,
         refunds.created_at,
         refunds.created_at > {{ add_days('clock.as_of', '-(' ~ days_to_wait ~ ')') }} as is_recent,
         refunds.payload_sha256
@@ -64,6 +77,7 @@ split as (
     cross join {{ ref('stg_ops__clock') }} as clock
     left join net_lines on refunds.refund_key = net_lines.refund_key
     left join tax_lines on refunds.refund_key = tax_lines.refund_key
+    left join tips on refunds.refund_key = tips.refund_key
 )
 
 select
@@ -85,6 +99,11 @@ select
         when 'whole_order' then order_tax_amount
         else cast(0 as decimal(18, 4))
     end as tax_amount,
+    case tax_split
+        when 'named' then named_tips_amount
+        when 'whole_order' then order_tips_amount
+        else cast(0 as decimal(18, 4))
+    end as tips_amount,
     is_recent,
     created_at,
     {{ local_date('created_at', 'time_zone') }} as accounting_date,

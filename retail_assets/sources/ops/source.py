@@ -62,6 +62,7 @@ def _resource(contract: Table, read: Callable[[], Iterable[Row]], settings: Sett
 
 def _entities(settings: Settings) -> Iterator[Row]:
     for entity in settings.configuration.entities:
+        policy = settings.configuration.policy(entity.code)
         yield {
             "entity_code": entity.code,
             "entity_name": entity.name,
@@ -69,7 +70,9 @@ def _entities(settings: Settings) -> Iterator[Row]:
             "base_currency_code": entity.base_currency,
             "time_zone": entity.time_zone,
             "erp_id": entity.erp,
-            **settings.configuration.policy(entity.code).model_dump(),
+            **policy.model_dump(),
+            # One text that a model can look into, whatever the engine.
+            "tip_names": "|".join(("", *(name.strip().lower() for name in policy.tip_names), "")),
         }
 
 

@@ -37,6 +37,18 @@ with sources as (
         false as is_receivables_only
     from {{ ref('int_settlement_lines_booked') }}
     union all
+    -- A lost dispute is what its lines took.
+    select
+        disputes.entry_id,
+        lines.gateway_system as source_system,
+        lines.source_table,
+        lines.settlement_line_key as source_key,
+        lines.payload_sha256,
+        false as is_receivables_only
+    from {{ ref('int_disputes_written_off') }} as disputes
+    inner join {{ ref('int_settlement_lines_booked') }} as lines
+        on disputes.dispute_key = lines.dispute_key and lines.other_role = 'disputes_receivable'
+    union all
     select
         entry_id,
         'bank' as source_system,

@@ -8,5 +8,8 @@ select
     revenue_recognition,
     tolerance_minor_units,
     settlement_grace_days,
-    bank_grace_days
+    bank_grace_days,
+    disputes,
+    tips,
+    tip_names
 from {{ source('ops', 'entities') }}

@@ -3,6 +3,7 @@ select
     store_id,
     refund_id,
     id as line_id,
+    name as line_name,
     cast(total as decimal(18, 4)) as net_amount,
     cast(coalesce(total_tax, 0) as decimal(18, 4)) as tax_amount
 from {{ source('woocommerce', 'refund_fee_lines') }}
