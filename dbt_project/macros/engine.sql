@@ -84,7 +84,20 @@
 {% macro default__woo_meta_value(column, key) -%}
     case
         when strpos({{ column }}, '"{{ key }}"') > 0
-            then jsonb_path_query_first(cast({{ column }} as jsonb), '$[*] ? (@.key == "{{ key }}").value') #>> '{}'
+            then (
+                select element.item ->> 'value'
+                from unnest({{ default__json_items(column) }}) with ordinality as element (item, place)
+                where element.item ->> 'key' = '{{ key }}'
+                order by element.place
+                limit 1
+            )
+    end
+{%- endmacro %}
+{#- What is in a JSON list or object, as an array. Not jsonb, which writes what is nested in another way. -#}
+{% macro default__json_items(column) -%}
+    case left(ltrim({{ column }}), 1)
+        when '[' then array(select item from json_array_elements(cast({{ column }} as json)) as element (item))
+        when '{' then array(select item from json_each(cast({{ column }} as json)) as element (name, item))
     end
 {%- endmacro %}
 {% macro duckdb__woo_meta_value(column, key) -%}

@@ -1,7 +1,8 @@
 """One code base for two engines: the same sources load DuckDB and a real Postgres, and every table comes out the same.
 
 The retailer is the simulated one, with one broken record. All its sources are read twice, each time with an operations
-store of its own. What dbt keeps as tables, every mart among them, is compared row for row.
+store of its own. What dbt keeps as tables, every mart among them, is compared row for row. What this retailer does not
+have, the rules of the models' unit tests do: Postgres keeps them too.
 """
 
 import shutil
@@ -30,7 +31,8 @@ from tests.support.postgres import PostgresWarehouse, running_postgres
 
 pytestmark = pytest.mark.slow
 
-_BUILD = ("build", "--exclude-resource-type", "unit_test", "test")
+_MODELS = ("build", "--exclude-resource-type", "unit_test", "test")
+_MODELS_AND_THEIR_RULES = ("build", "--exclude-resource-type", "test", "--target", "postgres")
 _SHOWN = 5
 _BROKEN_SHIPMENT = "SH0,2001,LH-SCHUERZE-3,many,DHL,1,2026-10-06T09:36:20Z,2026-10-08T09:36:20Z,MAIN\n"
 
@@ -137,10 +139,10 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
         _load_duckdb(world.settings())
         postgres = PostgresWarehouse.created(server)
         _load_postgres(Retailer(second, world.server).settings(), postgres)
-        built = run_dbt(first, _BUILD)
+        built = run_dbt(first, _MODELS)
         assert built.returncode == 0, built.stdout[-4000:]
         with environment(postgres.environment()):
-            built = run_dbt(second, (*_BUILD, "--target", "postgres"))
+            built = run_dbt(second, _MODELS_AND_THEIR_RULES)
         assert built.returncode == 0, built.stdout[-4000:]
         yield Engines(first / "warehouse.duckdb", postgres)
 
