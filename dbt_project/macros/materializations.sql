@@ -8,6 +8,9 @@
     {% if existing is not none and not existing.is_view -%}
         {% do adapter.drop_relation(existing) %}
     {%- endif %}
+    {% if config.get("contract").enforced -%}
+        {{ get_assert_columns_equivalent(sql) }}
+    {%- endif %}
     {% call statement("main") -%}
         create or replace view {{ target_relation }} as (
             {{ sql }}
@@ -37,3 +40,22 @@
     {{ run_hooks(post_hooks, inside_transaction=False) }}
     {{ return({"relations": [target_relation]}) }}
 {%- endmaterialization %}
+
+{#- A view has no constraints, so the contract of a mart that is one is kept by counting: a hook of every mart, before
+    its transaction ends. -#}
+{% macro refuse_nulls() -%}
+    {%- if execute and model.config.materialized == "view" -%}
+        {%- set required = [] -%}
+        {%- for column in model.columns.values() if column.constraints | selectattr("type", "equalto", "not_null") | list -%}
+            {%- do required.append("count(*) - count(" ~ column.name ~ ") as " ~ column.name) -%}
+        {%- endfor -%}
+        {%- if required -%}
+            {%- set missing = run_query("select " ~ required | join(", ") ~ " from " ~ this) -%}
+            {%- for name in missing.column_names if missing.columns[name].values()[0] > 0 -%}
+                {%- do exceptions.raise_compiler_error(
+                    "NOT NULL constraint failed: " ~ this.identifier ~ "." ~ name
+                ) -%}
+            {%- endfor -%}
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}

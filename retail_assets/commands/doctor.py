@@ -125,8 +125,9 @@ def _warehouse(settings: Settings) -> str:
     if not settings.warehouse_path.is_file():
         return "not made yet: run `retail run`"
     with duckdb.connect(str(settings.warehouse_path), read_only=True) as connection:
-        tables = connection.execute("select count(*) from duckdb_tables() where schema_name = 'marts'").fetchall()[0][0]
-    return f"{tables} marts"
+        query = "select count(*) from information_schema.tables where table_schema = 'marts'"
+        marts = connection.execute(query).fetchall()[0][0]
+    return f"{marts} marts"
 
 
 def _erp(erp: Erp) -> str:

@@ -80,6 +80,17 @@ def test_marts_have_enforced_contracts_and_honest_types(built: Warehouse, manife
             assert data_type == "TIMESTAMP", (table, column)
 
 
+def test_a_mart_that_is_a_view_refuses_nulls(built: Warehouse, manifest: dict[str, Any]) -> None:
+    """A mart whose contract nobody holds: a view has no constraints of its own."""
+    assert manifest["nodes"]["model.retail.rec_orders"]["config"]["materialized"] == "view"
+    built.execute("insert into intermediate.int_orders_judged (store_id) values ('s')")
+    refused = built.dbt("run", "--select", "rec_orders")
+    built.execute("delete from intermediate.int_orders_judged")
+    assert refused.returncode != 0
+    assert "NOT NULL constraint failed: rec_orders.order_key" in refused.stdout
+    assert built.dbt("run", "--select", "rec_orders").returncode == 0
+
+
 def test_only_the_three_schemas_are_written(built: Warehouse) -> None:
     """A schema with a prefix, which outsiders would not find."""
     schemas = built.query(

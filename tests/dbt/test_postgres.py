@@ -67,7 +67,7 @@ class Engines:
             select columns.table_schema, columns.table_name, columns.column_name
             from information_schema.columns as columns
             inner join information_schema.tables as tables using (table_schema, table_name)
-            where tables.table_type = 'BASE TABLE'
+            where tables.table_type = 'BASE TABLE' or tables.table_schema = 'marts'
             order by columns.table_name, columns.ordinal_position
         """):
             columns.setdefault((schema, table), []).append(column)

@@ -400,7 +400,9 @@ def test_two_builds_of_the_same_rows_are_equal(built: Warehouse) -> None:
 
     def contents() -> dict[str, list[tuple[Any, ...]]]:
         with duckdb.connect(str(built.path), read_only=True) as connection:
-            names = connection.execute("select table_name from duckdb_tables() where schema_name = 'marts'").fetchall()
+            names = connection.execute(
+                "select table_name from information_schema.tables where table_schema = 'marts'"
+            ).fetchall()
             return {
                 name: connection.execute(f'select * from marts."{name}" order by all').fetchall() for (name,) in names
             }

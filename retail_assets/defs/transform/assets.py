@@ -181,8 +181,11 @@ def _subject(event: Any, manifest: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _row_counts(settings: Settings) -> dict[str, int]:
-    """Rows of every table that dbt made, by ``schema.name``; views are not counted."""
-    query = "select schema_name, table_name from duckdb_tables() where schema_name not like 'raw%'"
+    """Rows of every table that dbt made and of every mart, by ``schema.name``; other views are not counted."""
+    query = (
+        "select table_schema, table_name from information_schema.tables "
+        "where table_schema = 'marts' or (table_type = 'BASE TABLE' and table_schema not like 'raw%')"
+    )
     with duckdb.connect(str(settings.warehouse_path)) as connection:
         return {
             f"{schema}.{name}": connection.execute(f'select count(*) from "{schema}"."{name}"').fetchall()[0][0]  # noqa: S608
@@ -191,7 +194,7 @@ def _row_counts(settings: Settings) -> dict[str, int]:
 
 
 def _with_row_count(event: Any, manifest: Mapping[str, Any], rows: Mapping[str, int]) -> Any:
-    """dbt's event for a table, with the rows that the table now has."""
+    """dbt's event for a table or a mart, with the rows that it now has."""
     if not isinstance(event, dg.Output):
         return event
     node = manifest["nodes"][event.metadata["unique_id"].value]

@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 select
     entries.event_type || ':' || entries.entry_id as event_id,
     entries.event_type,

@@ -2,6 +2,7 @@
 with sources as (
     select
         'sale/' || order_key as entry_id,
+        'sale_captured' as event_type,
         'woocommerce' as source_system,
         'orders' as source_table,
         order_key as source_key,
@@ -12,6 +13,7 @@ with sources as (
     -- The capture is why the sale may be booked: it stands behind the claim on the customer.
     select
         'sale/' || order_key as entry_id,
+        'sale_captured' as event_type,
         gateway_system as source_system,
         payment_source_table as source_table,
         payment_key as source_key,
@@ -21,6 +23,7 @@ with sources as (
     union all
     select
         'refund/' || refund_key as entry_id,
+        'refund_approved' as event_type,
         'woocommerce' as source_system,
         'refunds' as source_table,
         refund_key as source_key,
@@ -30,6 +33,7 @@ with sources as (
     union all
     select
         entry_id,
+        case entry_type when 'payout' then 'payout_sent' else 'settlement_line_booked' end as event_type,
         gateway_system as source_system,
         source_table,
         settlement_line_key as source_key,
@@ -40,6 +44,7 @@ with sources as (
     -- A lost dispute is what its lines took.
     select
         disputes.entry_id,
+        'dispute_lost' as event_type,
         lines.gateway_system as source_system,
         lines.source_table,
         lines.settlement_line_key as source_key,
@@ -51,6 +56,7 @@ with sources as (
     union all
     select
         entry_id,
+        'payout_arrived' as event_type,
         'bank' as source_system,
         'entries' as source_table,
         bank_line_key as source_key,
@@ -60,6 +66,7 @@ with sources as (
     union all
     select
         entry_id,
+        'payout_arrived' as event_type,
         gateway_system as source_system,
         source_table,
         settlement_key as source_key,
@@ -71,12 +78,11 @@ with sources as (
 select
     lines.entry_id,
     lines.line_no,
-    entries.event_type || ':' || lines.entry_id as event_id,
+    sources.event_type || ':' || lines.entry_id as event_id,
     sources.source_system,
     sources.source_table,
     sources.source_key,
     sources.payload_sha256
 from {{ ref('int_journal_lines_balanced') }} as lines
-inner join {{ ref('int_journal_entries_drafted') }} as entries on lines.entry_id = entries.entry_id
 inner join sources
     on lines.entry_id = sources.entry_id and (not sources.is_receivables_only or lines.account_role = 'receivables')

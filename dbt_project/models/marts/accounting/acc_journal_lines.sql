@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 select
     entry_id,
     line_no,

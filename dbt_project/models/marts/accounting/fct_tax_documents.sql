@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 select
     tax_document_jurisdiction_key,
     tax_document_key,

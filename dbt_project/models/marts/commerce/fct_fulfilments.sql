@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 select
     fulfilment_line_key,
     shipment_key,

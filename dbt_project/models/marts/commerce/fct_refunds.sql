@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 select
     refund_key,
     store_refund_key,

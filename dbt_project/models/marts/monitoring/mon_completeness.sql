@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 select
     windows.completeness_key,
     windows.check_name,

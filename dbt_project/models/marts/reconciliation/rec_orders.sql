@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 select
     order_key,
     store_id,

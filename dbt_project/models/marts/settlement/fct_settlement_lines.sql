@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 select
     settlement_line_key,
     settlement_key,

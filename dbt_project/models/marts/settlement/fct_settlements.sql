@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 select
     settlement_key,
     gateway_id,
