@@ -40,10 +40,12 @@ def running_postgres() -> Iterator[URL]:
         # Not pytest's own folder: the server runs as a user of its own, which may not enter that.
         server = get_server(tempfile.mkdtemp(prefix="postgres-"), cleanup_mode="delete")
     url = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
-    # Durability is the server's to prove, not ours, and it costs seconds here.
-    administer(url, "alter system set fsync = off", "select pg_reload_conf()")
-    yield url
-    server.cleanup()
+    try:
+        # Durability is the server's to prove, not ours, and it costs seconds here.
+        administer(url, "alter system set fsync = off", "select pg_reload_conf()")
+        yield url
+    finally:
+        server.cleanup()
 
 
 def administer(server: URL, *statements: str) -> None:
