@@ -10,7 +10,7 @@ from retail_assets.sandbox.journals import TrueBooks
 from retail_assets.sandbox.minor import text
 from retail_assets.sandbox.orders import Order, OrderMaker
 from retail_assets.sandbox.payments import LedgerLine, Payment, StripeAccount
-from retail_assets.sandbox.plan import EXCEPTIONS, HOLDING, Case, Evidence, Kind, OrderPlan
+from retail_assets.sandbox.plan import EXCEPTIONS, HOLDING, UNEQUAL, Case, Evidence, Kind, OrderPlan
 from retail_assets.sandbox.profiles import StoreProfile
 from retail_assets.sandbox.rates import ExchangeRates
 from retail_assets.sandbox.refunds import Refund, make_refunds
@@ -163,32 +163,48 @@ class StoreHistory:
         charged_at = plan.paid - 3
         amount = order.total
         rate = None
-        if plan.case is Case.AMOUNT_MISMATCH:
+        if plan.case in UNEQUAL:
             change = max(150, order.total * 12 // 100)
             amount += change if self._rng.random() < 0.5 else -change
         if order.currency != account.gateway.currency:
             pair = (order.currency, account.gateway.currency)
             rate = self._rates.stripe(pair, books.day(charged_at), self._rng)
+        parts: dict[str, Any] = {}
+        if plan.case is Case.PARTIAL_CAPTURE:
+            parts["authorised"] = amount + max(1, amount * self._rng.randint(10, 50) // 100)
+        elif plan.second_capture:
+            parts["second"] = (max(1, amount * self._rng.randint(20, 60) // 100), plan.second_capture)
         payment = account.charge(
             order, amount, charged_at, intent_id, evidence=plan.evidence, exchange_rate=rate, order_key=order.key,
-            refunds=sum(refund.amount for refund in refunds), disputed=bool(plan.disputed),
+            refunds=sum(refund.amount for refund in refunds), disputed=bool(plan.disputed), **parts,
         )  # fmt: skip
-        self.lines.append(payment.line)
+        self.lines += [payment.line, *payment.others]
         held = plan.case in HOLDING
         books.sale(order, charged_at, held=held)
-        books.charge_line(payment.line, None if plan.case is Case.AMOUNT_MISMATCH else order)
+        if payment.others:
+            for line in (payment.line, *payment.others):
+                books.refund_line(line)
+        else:
+            books.charge_line(payment.line, None if plan.case in UNEQUAL else order)
         for refund in refunds:
             self._refund(order, refund, payment, held=held)
         second = self._second_charge(order) if plan.second_charge else None
-        disputes = account.dispute(payment, plan.disputed, plan.dispute_won, order.key) if plan.disputed else []
-        for line in disputes:
-            self.lines.append(line)
-            books.dispute_line(line)
+        disputes = self._dispute(order, payment) if plan.disputed else []
         if plan.case is not Case.NONE:
             line = second or (disputes[0] if disputes else payment.line)
             at_risk = abs(amount - order.total) or amount
             self._find(plan.case, order.key, line, at_risk, order.currency)
         return payment
+
+    def _dispute(self, order: Order, payment: Payment) -> list[LedgerLine]:
+        plan, lost = order.plan, order.plan.case is Case.DISPUTE_LOST
+        dispute_id, lines = self._account.dispute(payment, plan.disputed, plan.dispute_won, order.key, lost=lost)
+        for line in lines:
+            self.lines.append(line)
+            self._books.dispute_line(line)
+        if lost:
+            self._books.dispute_loss(lines[0], dispute_id)
+        return lines
 
     def _second_charge(self, order: Order) -> LedgerLine:
         payment = self._account.charge(
@@ -201,12 +217,16 @@ class StoreHistory:
 
     def _refund(self, order: Order, refund: Refund, payment: Payment, *, held: bool) -> None:
         # The plugin asks the gateway a few seconds after the shop has noted the refund.
+        at, currency, sold_at = refund.plan.at + 4, self._account.gateway.currency, payment.line.created
+        rate = None
+        if order.currency != currency:
+            rate = self._rates.stripe((order.currency, currency), self._books.day(at), self._rng)
         refund.gateway_refund_id, line = self._account.refund(
-            payment, refund.amount, refund.plan.at + 4, "requested_by_customer", order.key
+            payment, refund.amount, at, "requested_by_customer", order.key, rate
         )
         self.lines.append(line)
-        self._books.refund(refund, held=held)
-        self._books.refund_line(line)
+        self._books.refund(refund, held=held, sold_at=sold_at)
+        self._books.refund_line(line, refund, sold_at)
 
     def _notes(
         self, order: Order, payment: Payment | None, refunds: list[Refund], intent_id: str

@@ -20,6 +20,7 @@ from retail_assets.sandbox.rates import ExchangeRates
 from retail_assets.sandbox.refunds import Refund
 
 RECEIVABLES: Final = "1100"
+GIFT_CARDS: Final = "2150"
 BANK: Final = "1200"
 CASH_IN_TRANSIT: Final = "1210"
 DISPUTES_RECEIVABLE: Final = "1270"
@@ -31,6 +32,7 @@ SHIPPING_INCOME: Final = "4100"
 SALES_RETURNS: Final = "4200"
 GATEWAY_FEES: Final = "6100"
 DISPUTE_FEES: Final = "6110"
+CHARGEBACK_LOSSES: Final = "6120"
 FX_GAIN_LOSS: Final = "6900"
 ROUNDING: Final = "6910"
 
@@ -89,6 +91,7 @@ class TrueBooks:
         day, currency = self.day(charged_at), order.currency
         entry = _Entry([])
         entry.debit(RECEIVABLES, self._base(order.total, currency, day))
+        entry.debit(GIFT_CARDS, self._base(order.gift_card, currency, day))
         entry.credit(REVENUE, self._base(order.net_sales - order.tips, currency, day))
         entry.credit(TIPS_PAYABLE, self._base(order.tips, currency, day))
         entry.credit(SHIPPING_INCOME, self._base(order.shipping_total, currency, day))
@@ -97,14 +100,19 @@ class TrueBooks:
         entry.credit(ROUNDING, sum(amount for _, amount in entry.lines))
         self._write(f"sale/{order.key}", "sale", day, entry, held=held)
 
-    def refund(self, refund: Refund, *, held: bool) -> None:
-        """The credit note of a store refund; an amount without lines comes off sales as a whole."""
+    def refund(self, refund: Refund, *, held: bool, sold_at: int = 0) -> None:
+        """The credit note of a store refund; an amount without lines comes off sales as a whole.
+
+        In another currency it is at the rate of the sale (``sold_at``), what rounding leaves shown apart.
+        """
+        currency, day = refund.order.currency, self.day(sold_at or refund.plan.at)
         entry = _Entry([])
-        entry.debit(SALES_RETURNS, refund.net - refund.tips)
-        entry.debit(TIPS_PAYABLE, refund.tips)
+        entry.debit(SALES_RETURNS, self._base(refund.net - refund.tips, currency, day))
+        entry.debit(TIPS_PAYABLE, self._base(refund.tips, currency, day))
         for jurisdiction, tax in refund.tax_by_jurisdiction().items():
-            entry.debit(TAX_PAYABLE[jurisdiction], tax)
-        entry.credit(RECEIVABLES, refund.amount)
+            entry.debit(TAX_PAYABLE[jurisdiction], self._base(tax, currency, day))
+        entry.credit(RECEIVABLES, self._base(refund.amount, currency, day))
+        entry.credit(ROUNDING, sum(amount for _, amount in entry.lines))
         self._write(f"refund/{refund.key}", "refund", self.day(refund.plan.at), entry, held=held)
 
     def charge_line(self, line: LedgerLine, order: Order | None) -> None:
@@ -118,10 +126,17 @@ class TrueBooks:
             entry.credit(FX_GAIN_LOSS, line.amount - booked)
         self._write_line(line, entry)
 
-    def refund_line(self, line: LedgerLine) -> None:
-        """A gateway refund: the customer's account is debited with what went out."""
+    def refund_line(self, line: LedgerLine, refund: Refund | None = None, sold_at: int = 0) -> None:
+        """A gateway refund, or one of several captures: the customer's account moves by what the line does.
+
+        Of a ``refund`` in another currency the customer's account has what the sale's rate makes of it.
+        """
         entry = self._cash(line, GATEWAY_FEES)
-        entry.debit(RECEIVABLES, -line.amount)
+        booked = -line.amount
+        if refund and refund.order.currency != self._entity.currency:
+            booked = self._base(refund.amount, refund.order.currency, self.day(sold_at))
+        entry.debit(RECEIVABLES, booked)
+        entry.credit(FX_GAIN_LOSS, booked + line.amount)
         self._write_line(line, entry)
 
     def dispute_line(self, line: LedgerLine) -> None:
@@ -129,6 +144,14 @@ class TrueBooks:
         entry = self._cash(line, DISPUTE_FEES)
         entry.debit(DISPUTES_RECEIVABLE, -line.amount)
         self._write_line(line, entry)
+
+    def dispute_loss(self, line: LedgerLine, dispute_id: str) -> None:
+        """A lost dispute is no receivable any more, from the day on which its money was taken."""
+        entry = _Entry([])
+        entry.debit(CHARGEBACK_LOSSES, -line.amount)
+        entry.credit(DISPUTES_RECEIVABLE, -line.amount)
+        entry_id = f"dispute/{self._gateway.gateway_id}:{dispute_id}"
+        self._write(entry_id, "dispute_loss", self.day(line.created), entry)
 
     def fee_line(self, line: LedgerLine) -> None:
         """A fee that is a line of its own."""

@@ -7,7 +7,7 @@ from typing import Final
 
 from retail_assets.sandbox.catalogue import Customer, Product, guest
 from retail_assets.sandbox.minor import half_up, tax_in_gross, tax_on_net
-from retail_assets.sandbox.plan import Case, Kind, OrderPlan
+from retail_assets.sandbox.plan import IN_POUNDS, Case, Kind, OrderPlan
 from retail_assets.sandbox.profiles import StoreProfile, TaxRate
 
 #: Pounds per euro of the catalogue, in hundredths, for the orders in pounds.
@@ -90,6 +90,8 @@ class Order:
     fees: list[Charge]
     coupons: list[Coupon]
     tax_lines: list[TaxLine] = field(default_factory=list)
+    #: What a gift card paid of it.
+    gift_card: int = 0
 
     @property
     def key(self) -> str:
@@ -123,7 +125,8 @@ class Order:
 
     @property
     def total(self) -> int:
-        return self.net_sales + self.shipping_total + self.total_tax
+        """What is left to pay."""
+        return self.net_sales + self.shipping_total + self.total_tax - self.gift_card
 
     def tax_by_jurisdiction(self) -> dict[str, int]:
         found: dict[str, int] = {}
@@ -160,13 +163,13 @@ class OrderMaker:
     def make(self, plan: OrderPlan) -> Order:
         """The order of ``plan``."""
         rng, store = self._rng, self._store
-        currency = "GBP" if plan.case is Case.FX else store.currency
+        currency = "GBP" if plan.case in IN_POUNDS else store.currency
         customer = self._customer(plan)
         chosen = rng.sample(self._goods, k=rng.choice((1, 1, 1, 2, 2, 3)))
         percent = 100 if plan.kind is Kind.FREE else rng.choice((10, 15)) if rng.random() < 0.12 else 0
         lines = [self._line(product, customer, currency, percent) for product in chosen]
         shipping = [] if plan.kind is Kind.FREE else [self._shipping(customer, currency)]
-        fees = [] if plan.kind is Kind.FREE or currency == "GBP" else self._fees(customer)
+        fees = [] if plan.kind is Kind.FREE or currency == "GBP" else self._fees(plan, customer)
         coupons = []
         if percent:
             discount = sum(line.subtotal - line.total for line in lines)
@@ -180,6 +183,8 @@ class OrderMaker:
             (tax for fee in fees for tax in fee.taxes),
             (tax for line in shipping for tax in line.taxes),
         )
+        if plan.case is Case.GIFT_CARD:
+            order.gift_card = max(1, order.total * rng.randint(20, 60) // 100)
         return order
 
     def tax_lines(
@@ -205,7 +210,7 @@ class OrderMaker:
         return ordered
 
     def _customer(self, plan: OrderPlan) -> Customer:
-        if plan.case is Case.FX:
+        if plan.case in IN_POUNDS:
             self._guests += 1
             return guest(self._store, self._rng, self._guests, "GB")
         if self._customers and self._rng.random() < 0.7:
@@ -248,9 +253,11 @@ class OrderMaker:
         name, method = ("Flat rate", "flat_rate") if net else ("Free shipping", "free_shipping")
         return Charge(self.take_id(), name, method, net, self._taxed(net, customer))
 
-    def _fees(self, customer: Customer) -> list[Charge]:
+    def _fees(self, plan: OrderPlan, customer: Customer) -> list[Charge]:
         roll = self._rng.random()
         small = self._store.small_amount
+        if plan.case is Case.TIP:
+            return [Charge(self.take_id(), TIP, "", 2 * small, [], taxable=False)]
         if roll < 0.04:
             net = 3 * small
             return [Charge(self.take_id(), "Gift wrap", "", net, self._taxed(net, customer))]

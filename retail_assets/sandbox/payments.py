@@ -49,6 +49,8 @@ class Payment:
     card_country: str
     brand: str
     line: LedgerLine
+    #: Lines that the charge has beside the first: a later capture, or what was taken back of the first.
+    others: tuple[LedgerLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,30 +107,63 @@ class StripeAccount:
         refunds: int = 0,
         disputed: bool = False,
         charge_id: str | None = None,
+        authorised: int = 0,
+        second: tuple[int, int] | None = None,
     ) -> Payment:
         """A succeeded charge of ``amount`` in the order's currency, with its ledger line.
 
         ``order_key`` is whose money it truly is: None for a charge whose order does not exist. ``refunds`` is what will
-        have been given back by the end.
+        have been given back by the end. Of a larger ``authorised`` amount all is booked and the rest taken back at
+        once, as older versions of the API do. ``second`` is the amount of a later capture, which is part of ``amount``,
+        and its time.
         """
         charge_id = charge_id or self.new_id("ch")
         card_country = self._card_country(order)
         brand = self._rng.choice(_BRANDS)
         settled = amount if exchange_rate is None else half_up(int(amount * exchange_rate * 1_000_000), 1_000_000)
-        fee = self.gateway.fee(settled, card_country)
+        first = authorised or settled - (second[0] if second else 0)
+        fee = self.gateway.fee(first, card_country)
         available = self.gateway.calendar.available_on(datetime.fromtimestamp(at, UTC))
         line = self._book(
-            settled, fee, at, int(available.timestamp()), type_="charge", category="charge", source=charge_id,
+            first, fee, at, int(available.timestamp()), type_="charge", category="charge", source=charge_id,
             description=self._description(order, evidence), order_key=order_key, fee_text="Stripe processing fees",
             exchange_rate=exchange_rate,
         )  # fmt: skip
-        body = self._charge_body(order, charge_id, amount, at, intent_id, card_country, brand, evidence)
+        others: tuple[LedgerLine, ...] = ()
+        if authorised:
+            others = (self._uncaptured(charge_id, intent_id, order, line, amount, card_country),)
+        elif second:
+            later = self.gateway.calendar.available_on(datetime.fromtimestamp(second[1], UTC))
+            others = (
+                self._book(
+                    second[0], self.gateway.fee(second[0], card_country), second[1], int(later.timestamp()),
+                    type_="charge", category="charge", source=charge_id,
+                    description=self._description(order, evidence), order_key=order_key,
+                    fee_text="Stripe processing fees",
+                ),
+            )  # fmt: skip
+        held = authorised or amount
+        body = self._charge_body(order, charge_id, held, at, intent_id, card_country, brand, evidence)
         body |= {
-            "amount_captured": amount, "amount_refunded": refunds, "balance_transaction": line.id, "captured": True,
-            "disputed": disputed, "paid": True, "refunded": refunds == amount, "status": "succeeded",
+            "amount_captured": amount, "amount_refunded": refunds + held - amount, "balance_transaction": line.id,
+            "captured": True, "disputed": disputed, "paid": True, "refunded": refunds == amount, "status": "succeeded",
         }  # fmt: skip
         self._add_charge(body)
-        return Payment(charge_id, intent_id, amount, order.currency, card_country, brand, line)
+        return Payment(charge_id, intent_id, amount, order.currency, card_country, brand, line, others)
+
+    def _uncaptured(
+        self, charge_id: str, intent_id: str, order: Order, line: LedgerLine, captured: int, card_country: str
+    ) -> LedgerLine:
+        """What is not captured goes back at once, with its share of the fee: an object like a refund, but none."""
+        refund_id, rest = self.new_id("re"), line.amount - captured
+        back = self._book(
+            -rest, self.gateway.fee(captured, card_country) - line.fee, line.created, line.created, type_="refund",
+            category="partial_capture_reversal", source=refund_id,
+            description=f"REFUND FOR CHARGE ({charge_id})", order_key=line.order_key,
+            fee_text="Stripe processing fee refund", line_type="partial_capture_reversal",
+        )  # fmt: skip
+        self._add_refund(refund_id, charge_id, intent_id, rest, order.currency, back, None, {})
+        return back
 
     def failed_charge(self, order: Order, at: int, intent_id: str) -> None:
         """A declined attempt: it is listed, with the plugin's full metadata, but moves no money."""
@@ -142,27 +177,45 @@ class StripeAccount:
         }  # fmt: skip
         self._add_charge(body)
 
-    def refund(self, payment: Payment, amount: int, at: int, reason: str, order_key: str) -> tuple[str, LedgerLine]:
-        """A refund of ``amount`` (settlement and presentment currency being the same); no fee comes back."""
+    def refund(
+        self, payment: Payment, amount: int, at: int, reason: str, order_key: str, exchange_rate: Decimal | None = None
+    ) -> tuple[str, LedgerLine]:
+        """A refund of ``amount`` in the charge's currency, converted at the rate of its own day; no fee comes back."""
         refund_id = self.new_id("re")
+        settled = amount if exchange_rate is None else half_up(int(amount * exchange_rate * 1_000_000), 1_000_000)
         line = self._book(
-            -amount, 0, at, at, type_="refund", category="refund", source=refund_id,
-            description=f"REFUND FOR CHARGE ({payment.charge_id})", order_key=order_key,
+            -settled, 0, at, at, type_="refund", category="refund", source=refund_id,
+            description=f"REFUND FOR CHARGE ({payment.charge_id})", order_key=order_key, exchange_rate=exchange_rate,
         )  # fmt: skip
-        body = {
-            "id": refund_id, "object": "refund", "amount": amount, "balance_transaction": line.id,
-            "charge": payment.charge_id, "created": at, "currency": payment.currency.lower(),
-            "destination_details": {"card": {"type": "refund", "reference_type": "acquirer_reference_number",
-                                             "reference_status": "pending"}, "type": "card"},
-            "metadata": {"reason": reason}, "payment_intent": payment.intent_id, "reason": "requested_by_customer",
-            "receipt_number": None, "source_transfer_reversal": None, "status": "succeeded", "transfer_reversal": None,
-        }  # fmt: skip
-        self._state.add("refunds", refund_id, at, payment.charge_id, payment.intent_id, encode(body))
-        self.counts["refunds"] += 1
+        self._add_refund(
+            refund_id, payment.charge_id, payment.intent_id, amount, payment.currency, line, "requested_by_customer",
+            {"reason": reason},
+        )  # fmt: skip
         return refund_id, line
 
-    def dispute(self, payment: Payment, at: int, won_at: int, order_key: str) -> list[LedgerLine]:
-        """A dispute over the whole charge: one line takes amount and fee; a won one is given back without the fee."""
+    def _add_refund(
+        self, refund_id: str, charge_id: str, intent_id: str, amount: int, currency: str, line: LedgerLine,
+        reason: str | None, metadata: dict[str, str],
+    ) -> None:  # fmt: skip
+        body = {
+            "id": refund_id, "object": "refund", "amount": amount, "balance_transaction": line.id,
+            "charge": charge_id, "created": line.created, "currency": currency.lower(),
+            "destination_details": {"card": {"type": "refund", "reference_type": "acquirer_reference_number",
+                                             "reference_status": "pending"}, "type": "card"},
+            "metadata": metadata, "payment_intent": intent_id, "reason": reason,
+            "receipt_number": None, "source_transfer_reversal": None, "status": "succeeded", "transfer_reversal": None,
+        }  # fmt: skip
+        self._state.add("refunds", refund_id, line.created, charge_id, intent_id, encode(body))
+        self.counts["refunds"] += 1
+
+    def dispute(
+        self, payment: Payment, at: int, won_at: int, order_key: str, *, lost: bool = False
+    ) -> tuple[str, list[LedgerLine]]:
+        """A dispute over the whole charge: one line takes amount and fee; a won one is given back without the fee.
+
+        Returns:
+            Its id, and its lines.
+        """
         dispute_id = self.new_id("dp")
         lines = [
             self._book(
@@ -184,16 +237,16 @@ class StripeAccount:
             "id": dispute_id, "object": "dispute", "amount": payment.amount,
             "balance_transactions": [line.id for line in lines], "charge": payment.charge_id, "created": at,
             "currency": payment.currency.lower(), "evidence": {},
-            "evidence_details": {"due_by": due, "has_evidence": bool(won_at), "past_due": False,
+            "evidence_details": {"due_by": due, "has_evidence": bool(won_at), "past_due": lost,
                                  "submission_count": int(bool(won_at))},
             "is_charge_refundable": False, "livemode": True, "metadata": {}, "payment_intent": payment.intent_id,
             "payment_method_details": {"card": {"brand": payment.brand, "case_type": "chargeback",
                                                 "network_reason_code": "10.4"}, "type": "card"},
-            "reason": "fraudulent", "status": "won" if won_at else "needs_response",
+            "reason": "fraudulent", "status": "lost" if lost else "won" if won_at else "needs_response",
         }  # fmt: skip
         self._state.add("disputes", dispute_id, at, payment.charge_id, payment.intent_id, encode(body))
         self.counts["disputes"] += 1
-        return lines
+        return dispute_id, lines
 
     def standalone_fee(self, amount: int, at: int, description: str) -> LedgerLine:
         """A fee that is a line of its own: the amount is negative, the fee column stays empty."""

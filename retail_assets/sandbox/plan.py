@@ -49,12 +49,28 @@ class Case(StrEnum):
     ORDER_MISSING = "order_missing"
     AMOUNT_MISMATCH = "amount_mismatch"
     DUPLICATE_PAYMENT = "duplicate_payment"
+    DISPUTE_LOST = "dispute_lost"
+    PARTIAL_CAPTURE = "partial_capture"
+    MULTI_CAPTURE = "multi_capture"
+    GIFT_CARD = "gift_card_part_payment"
+    TIP = "tip"
+    ORDER_EDITED = "order_edited_after_payment"
+    FX_REFUND = "fx_refund"
 
 
 #: Cases that must be found as an exception of the same name.
 EXCEPTIONS: Final = frozenset(
-    {Case.DISPUTE_OPEN, Case.PAYMENT_MISSING, Case.ORDER_MISSING, Case.AMOUNT_MISMATCH, Case.DUPLICATE_PAYMENT}
-)
+    {
+        Case.DISPUTE_OPEN, Case.PAYMENT_MISSING, Case.ORDER_MISSING, Case.AMOUNT_MISMATCH, Case.DUPLICATE_PAYMENT,
+        Case.ORDER_EDITED,
+    }
+)  # fmt: skip
+
+#: Cases of orders whose total is another one than the charge.
+UNEQUAL: Final = frozenset({Case.AMOUNT_MISMATCH, Case.ORDER_EDITED})
+
+#: Cases of orders in pounds, which only the shop that sells to Britain has.
+IN_POUNDS: Final = frozenset({Case.FX, Case.FX_REFUND})
 
 #: Exceptions that make it doubtful what was sold: the order's own entries wait. A dispute does not: the sale happened.
 HOLDING: Final = EXCEPTIONS - {Case.DISPUTE_OPEN}
@@ -136,6 +152,10 @@ class OrderPlan:
     disputed: int = 0
     dispute_won: int = 0
     second_charge: int = 0
+    #: When the rest of an order that ships in two parts is captured.
+    second_capture: int = 0
+    #: When someone changed a paid and completed order.
+    edited: int = 0
     #: The gateway account that takes the money, where it is not the store's Stripe account.
     channel: str = ""
     id: int = 0
@@ -175,7 +195,7 @@ def share_cases(orders: int) -> dict[str, list[Case]]:
     for turn, case in enumerate(case for case in Case if case is not Case.NONE):
         for step in range(count):
             # The orders in pounds belong to the shop that sells to Britain; all others go round.
-            store_id = "linden_de" if case is Case.FX else stores[(turn + step) % len(stores)]
+            store_id = "linden_de" if case in IN_POUNDS else stores[(turn + step) % len(stores)]
             shared[store_id].append(case)
     return shared
 
@@ -288,24 +308,34 @@ class Planner:
         rng, window = self._rng, self._window
         latest_days = {
             Case.REFUND_SAME_PAYOUT: 20, Case.REFUND_FULL: 20, Case.REFUND_PARTIAL: 20, Case.REFUND_AMOUNT: 20,
-            Case.DISPUTE_OPEN: 14, Case.DISPUTE_WON: 20,
+            Case.DISPUTE_OPEN: 14, Case.DISPUTE_WON: 20, Case.DISPUTE_LOST: 14, Case.FX_REFUND: 20,
+            Case.MULTI_CAPTURE: 9, Case.ORDER_EDITED: 12,
         }.get(case, 5)  # fmt: skip
         plan = OrderPlan(rng.randint(window.first, window.last - latest_days * _DAY), Kind.PAID, case)
         if case is Case.MONTH_END:
             plan.created = self._before_month_end() or plan.created
-        strong = case in (Case.AMOUNT_MISMATCH, Case.DUPLICATE_PAYMENT, Case.PAYMENT_MISSING, Case.ORDER_MISSING)
+        strong = case in (
+            Case.AMOUNT_MISMATCH, Case.DUPLICATE_PAYMENT, Case.PAYMENT_MISSING, Case.ORDER_MISSING, Case.ORDER_EDITED,
+        )  # fmt: skip
         self._pay(plan, Evidence.CHARGE_ID if strong else _pick(rng, _EVIDENCE))
         if case is Case.ORDER_MISSING:
             plan.kind = Kind.DELETED
         elif case is Case.DUPLICATE_PAYMENT:
             plan.second_charge = plan.paid + rng.randint(30, 900)
-        elif case is Case.DISPUTE_OPEN:
+        elif case is Case.ORDER_EDITED:
+            plan.completed = plan.paid + rng.randint(6 * _HOUR, 3 * _DAY)
+            plan.edited = plan.completed + rng.randint(_HOUR, 3 * _DAY)
+        elif case is Case.MULTI_CAPTURE:
+            plan.second_capture = plan.paid + rng.randint(_DAY, 4 * _DAY)
+        elif case in (Case.DISPUTE_OPEN, Case.DISPUTE_LOST):
             plan.disputed = plan.paid + rng.randint(3 * _DAY, 9 * _DAY)
         elif case is Case.DISPUTE_WON:
             plan.disputed = plan.paid + rng.randint(2 * _DAY, 6 * _DAY)
             plan.dispute_won = plan.disputed + rng.randint(4 * _DAY, 8 * _DAY)
         elif case is Case.REFUND_SAME_PAYOUT:
             plan.refunds.append(RefundPlan(self._within_payout(plan.paid), RefundMode.FULL))
+        elif case is Case.FX_REFUND:
+            plan.refunds.append(RefundPlan(plan.paid + rng.randint(2 * _DAY, 10 * _DAY), RefundMode.AMOUNT))
         elif case in _LATER_REFUNDS:
             plan.refunds.append(RefundPlan(self._after_payout(plan.paid), _LATER_REFUNDS[case]))
         return plan

@@ -44,13 +44,15 @@ def status_of(order: Order) -> str:
     if plan.case is Case.DISPUTE_OPEN:
         # The payment plugin puts an order on hold while its payment is disputed.
         return "on-hold"
+    if plan.case is Case.DISPUTE_LOST:
+        return "failed"
     return "completed" if plan.completed else "processing"
 
 
 def modified_at(order: Order, as_of: int) -> int:
     """Unix time of the order's last change."""
     plan = order.plan
-    moments = [plan.created, plan.paid, plan.completed, plan.disputed, plan.dispute_won]
+    moments = [plan.created, plan.paid, plan.completed, plan.disputed, plan.dispute_won, plan.edited]
     moments += [refund.at for refund in plan.refunds]
     if plan.kind in (Kind.TRASH_UNPAID, Kind.TRASH_REFUNDED, Kind.CANCELLED):
         moments.append(max(moments) + 3_600)
@@ -86,6 +88,7 @@ def order_body(
     order_links["email_templates"] = [{"embeddable": True, "href": f"{shop}{API}{path}/actions/email_templates"}]
     if order.customer.id:
         order_links["customer"] = [{"href": f"{shop}{API}/customers/{order.customer.id}"}]
+    cards = [{"id": plan.id, "code": f"GIFT-{plan.id:08d}", "amount": major(order.gift_card, currency)}]
     return {
         "id": plan.id, "parent_id": 0, "status": status, "currency": currency, "version": WOOCOMMERCE_VERSION,
         "prices_include_tax": store.prices_include_tax, "date_created": dates["date_created"],
@@ -124,6 +127,8 @@ def order_body(
         "needs_processing": True, "date_created_gmt": dates["date_created_gmt"],
         "date_modified_gmt": dates["date_modified_gmt"], "date_completed_gmt": dates["date_completed_gmt"],
         "date_paid_gmt": dates["date_paid_gmt"], "currency_symbol": _SYMBOLS[currency], "_links": order_links,
+        # Only orders that the plugin for gift cards has touched show its member.
+        **({"gift_cards": cards} if order.gift_card else {}),
     }  # fmt: skip
 
 

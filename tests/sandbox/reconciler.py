@@ -76,9 +76,10 @@ def _of_order(order: dict[str, Any], charges: list[dict[str, Any]], gateway: Gat
     assert paid, f"{key} is charged but not paid"
     first, *others = sorted(charges, key=lambda charge: charge["id"] != order["transaction_id"])
     found = {("duplicate_payment", f"{gateway.gateway_id}:{other['balance_transaction']}") for other in others}
-    charged = money.from_minor(first["amount"], first["currency"], "stripe")
+    charged = money.from_minor(first["amount_captured"], first["currency"], "stripe")
     if charged != Decimal(order["total"]) or first["currency"].upper() != order["currency"]:
-        found.add(("amount_mismatch", key))
+        changed = order["status"] == "completed" and order["date_modified_gmt"] > order["date_completed_gmt"]
+        found.add(("order_edited_after_payment" if changed else "amount_mismatch", key))
     return found
 
 
@@ -90,6 +91,8 @@ def _of_refunds(
     given = sorted(
         (order_of[refund["charge"]], money.from_minor(refund["amount"], refund["currency"], "stripe"))
         for refund in state.rows(gateway.gateway_id, "refunds")
+        # What older versions of the API book for money that was never captured.
+        if refund["reason"]
     )
     others = {order["id"] for order in state.rows(gateway.store_id, "orders") if order["payment_method"] != "stripe"}
     recorded = sorted(

@@ -38,7 +38,8 @@ def test_totals_are_the_sum_of_their_parts(world: State, store_id: str) -> None:
         lines, shipping, fees = order["line_items"], order["shipping_lines"], order["fee_lines"]
         tax = total_of(order["tax_lines"], "tax_total") + total_of(order["tax_lines"], "shipping_tax_total")
         assert Decimal(order["total_tax"]) == tax
-        assert Decimal(order["total"]) == total_of(lines) + total_of(shipping) + total_of(fees) + tax
+        cards = sum(Decimal(str(card["amount"])) for card in order.get("gift_cards", []))
+        assert Decimal(order["total"]) + cards == total_of(lines) + total_of(shipping) + total_of(fees) + tax
         assert Decimal(order["cart_tax"]) == total_of(lines, "total_tax") + total_of(fees, "total_tax")
         assert Decimal(order["shipping_tax"]) == total_of(shipping, "total_tax")
         assert Decimal(order["shipping_total"]) == total_of(shipping)
@@ -149,6 +150,9 @@ def test_records_have_the_fields_of_the_real_store(world: State, mine: str, reco
     table, where = (mine, "true") if mine in ("orders", "refunds") else ("documents", f"resource = '{mine}'")
     made = [record for store_id in STORES for record in world.rows(store_id, table, where)]
     real = [record for path in RECORDED.glob(f"{recorded}*.json") for record in json.loads(path.read_bytes())]
+    for record in made:
+        # A plugin's: no recorded shop had it.
+        record.pop("gift_cards", None)
     assert shape(made) == shape(real)
 
 
