@@ -1,13 +1,18 @@
 """A hand-made warehouse: the raw tables of the contracts, rows given as dictionaries, and dbt run over them."""
 
+import atexit
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +34,7 @@ _DUCKDB_TYPES: Final = {
     "json": "VARCHAR",
 }
 
+_PARSED: Final = "partial_parse.msgpack"
 _LOADED_AT: Final = "2026-11-05 11:00:00+00"
 
 
@@ -40,8 +46,7 @@ class Warehouse:
     """
 
     def __init__(self, home: Path) -> None:
-        self.home = home
-        self.path = home / "warehouse.duckdb"
+        self._at(home)
         with self._connect() as connection:
             connection.execute("set timezone = 'UTC'")
             for contract in TABLES:
@@ -51,6 +56,17 @@ class Warehouse:
         self.insert(
             "ops.currency_exponents", ({"provider": p, "currency_code": c, "exponent": e} for p, c, e in exponents())
         )
+
+    @classmethod
+    def existing(cls, home: Path) -> "Warehouse":
+        """The one that is in ``home`` already."""
+        found = cls.__new__(cls)
+        found._at(home)
+        return found
+
+    def _at(self, home: Path) -> None:
+        self.home = home
+        self.path = home / "warehouse.duckdb"
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         return duckdb.connect(str(self.path))
@@ -97,16 +113,42 @@ class Warehouse:
 
 def run_dbt(home: Path, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """One dbt command against the warehouse in ``home``; never raises, look at ``returncode``."""
-    environment = os.environ | {
-        "RETAIL_HOME": str(home),
-        "DBT_PROFILES_DIR": str(PROJECT),
-        "DBT_PROJECT_DIR": str(PROJECT),
-        "DBT_TARGET_PATH": str(home / "dbt"),
-        "DBT_LOG_PATH": str(home / "dbt"),
-    }
-    executable = Path(sys.executable).with_name("dbt")
-    command = [str(executable), "--no-use-colors", "--quiet", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    with _at_one_path(home) as path:
+        environment = os.environ | {
+            "RETAIL_HOME": str(path),
+            "DBT_PROFILES_DIR": str(PROJECT),
+            "DBT_PROJECT_DIR": str(PROJECT),
+            "DBT_TARGET_PATH": str(path / "dbt"),
+            "DBT_LOG_PATH": str(path / "dbt"),
+        }
+        executable = Path(sys.executable).with_name("dbt")
+        command = [str(executable), "--no-use-colors", "--quiet", *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+
+
+@contextmanager
+def _at_one_path(home: Path) -> Iterator[Path]:
+    """The home, under a path that is the same for all homes of this process.
+
+    dbt keeps what it parsed, but not for another warehouse; under one path the project is parsed once and not for each.
+    """
+    shared = Path(_shared_folder())
+    path, kept, own = shared / "home", shared / _PARSED, home / "dbt" / _PARSED
+    path.unlink(missing_ok=True)
+    path.symlink_to(home)
+    if kept.exists() and not own.exists():
+        own.parent.mkdir(exist_ok=True)
+        shutil.copy(kept, own)
+    yield path
+    if own.exists() and not kept.exists():
+        shutil.copy(own, kept)
+
+
+@cache
+def _shared_folder() -> str:
+    folder = tempfile.mkdtemp(prefix="retail_dbt_")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _fill(contract: Table, row: dict[str, Any]) -> dict[str, Any]:

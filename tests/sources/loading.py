@@ -1,9 +1,13 @@
 """One home with a warehouse and an operations store, and sources loaded into it as an orchestrator would."""
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +42,9 @@ class Home:
         """Load one source once, an hour after the last load, and log it."""
         now = NOW + timedelta(hours=self.loads)
         self.loads += 1
+        if not self.warehouse.exists():
+            # Ready-made: all raw tables take a third of a second, for each of hundreds of homes.
+            shutil.copy(_empty_warehouse(), self.warehouse)
         create_raw_tables(self.warehouse)
         with closing(Intake(system, instance, now, self.operations_url)) as intake:
             for part in portions(intake, lambda: source(intake)):
@@ -62,16 +69,18 @@ class Home:
         Args:
             own_times: columns that hold the load's own time, as ``_loaded_at`` does everywhere.
         """
-        return {
-            contract.name: sorted(
-                self.query(
-                    f"select * exclude (_loaded_at) from (select {_names(contract.all_columns(), own_times)} from "
-                    f'"{contract.schema}"."{contract.name}")'
-                ),
-                key=repr,
-            )
-            for contract in tables_of(system)
-        }
+        with duckdb.connect(str(self.warehouse)) as connection:
+            connection.execute("set timezone = 'UTC'")
+            return {
+                contract.name: sorted(
+                    connection.execute(
+                        f"select * exclude (_loaded_at) from (select {_names(contract.all_columns(), own_times)} from "
+                        f'"{contract.schema}"."{contract.name}")'
+                    ).fetchall(),
+                    key=repr,
+                )
+                for contract in tables_of(system)
+            }
 
     def quarantined(self, status: str = "open") -> list[dict[str, Any]]:
         """The rejections with that status."""
@@ -85,6 +94,15 @@ class Home:
                 row["resource"]: (row["received"], row["loaded"], row["quarantined"])
                 for row in load_log.status_rows(engine)
             }
+
+
+@cache
+def _empty_warehouse() -> Path:
+    folder = tempfile.mkdtemp(prefix="retail_raw_")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    warehouse = Path(folder) / "warehouse.duckdb"
+    create_raw_tables(warehouse)
+    return warehouse
 
 
 class closing_engine:  # noqa: N801 - reads as a function
