@@ -77,6 +77,9 @@ def payout_entries(
     Those that can be told by an id may be booked a day late.
     """
     for payout in payouts:
+        if payout.returned:
+            # It never got here.
+            continue
         named = payout.trace_id or rng.random() < 0.5
         arrival = payout.day.arrival_date
         # Not over a weekend: that would look like a payout that is missing.

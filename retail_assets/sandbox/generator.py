@@ -59,6 +59,9 @@ WORLD_FILE: Final = "world.json"
 SEED_FILE: Final = "erp_seed.json"
 #: The ERP's warehouse keeps the delivery notes of the latest orders; a large world would fill it for minutes.
 _ERP_DELIVERIES: Final = 100
+#: The account of which one payout comes back, and how far into the simulated time.
+_FAILS_ONCE: Final = "stripe_us"
+_FAILING: Final = 0.4
 
 #: Called with what is being made, how many are done and how many there will be.
 Progress = Callable[[str, int, int], None]
@@ -296,7 +299,13 @@ class _WorldMaker:
                     self._progress("orders", min(self._done, parameters.orders), parameters.orders)
             for month_start in self._month_starts():
                 history.standalone_fee(int(month_start.timestamp()))
-            payouts, payout_of = account.pay_out()
+            # Where no order has a case, no account has one.
+            if cases:
+                history.plant_account_cases(window)
+            failing = _FAILING if cases and gateway.gateway_id == _FAILS_ONCE else None
+            payouts, payout_of = account.pay_out(failing=failing)
+            for payout in payouts:
+                history.payout_failed(payout)
         self._settle(gateway, account.available + account.pending, history.lines, payout_of, truth)
         for found in history.findings:
             truth.cases.append(found.case_record(gateway.gateway_id, payout_of))

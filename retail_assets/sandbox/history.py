@@ -9,8 +9,18 @@ from retail_assets.sandbox.channels import ChannelAccount, provider_of
 from retail_assets.sandbox.journals import TrueBooks
 from retail_assets.sandbox.minor import text
 from retail_assets.sandbox.orders import Order, OrderMaker
-from retail_assets.sandbox.payments import LedgerLine, Payment, StripeAccount
-from retail_assets.sandbox.plan import EXCEPTIONS, HOLDING, UNEQUAL, Case, Evidence, Kind, OrderPlan
+from retail_assets.sandbox.payments import LedgerLine, Payment, Payout, StripeAccount
+from retail_assets.sandbox.plan import (
+    EXCEPTIONS,
+    HOLDING,
+    UNEQUAL,
+    AccountCase,
+    Case,
+    Evidence,
+    Kind,
+    OrderPlan,
+    Window,
+)
 from retail_assets.sandbox.profiles import StoreProfile
 from retail_assets.sandbox.rates import ExchangeRates
 from retail_assets.sandbox.refunds import Refund, make_refunds
@@ -23,16 +33,23 @@ Watcher = Callable[[Order, list[Refund]], None]
 #: Orders for which the gateway holds no money.
 _UNPAID: Final = frozenset(Kind) - {Kind.PAID, Kind.TRASH_REFUNDED, Kind.DELETED}
 
+#: Our types of the lines that are no sale, by Stripe's category.
+_LINE_TYPES: Final = {
+    "risk_reserved_funds": "reserve", "contribution": "contribution", "topup": "topup",
+    "financing_payout": "financing", "financing_paydown": "financing",
+}  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """A planted case: where it is and, if it must be found, as what."""
 
-    case: Case
+    case: Case | AccountCase
     order_key: str | None
     line: LedgerLine | None
     amount: str
     currency: str
+    payout_id: str | None = None
 
     @property
     def exception_type(self) -> str:
@@ -41,7 +58,7 @@ class Finding:
     def case_record(self, gateway_id: str, payout_of: dict[int, str]) -> dict[str, Any]:
         """The case for the truth; the settlement is None while its line is not paid out."""
         line_key = f"{gateway_id}:{self.line.id}" if self.line else None
-        payout_id = payout_of.get(self.line.slot) if self.line else None
+        payout_id = self.payout_id or (payout_of.get(self.line.slot) if self.line else None)
         return {
             "case": self.case.value,
             "order_key": self.order_key,
@@ -52,10 +69,12 @@ class Finding:
     def exception_record(self, gateway_id: str, payout_of: dict[int, str]) -> dict[str, Any]:
         """The exception that must be found. Its subject is the order, or the line when it is the line that is wrong."""
         record = self.case_record(gateway_id, payout_of)
-        about_line = self.case in (Case.ORDER_MISSING, Case.DUPLICATE_PAYMENT)
+        about = "settlement_key" if self.payout_id else "order_key"
+        if self.case in (Case.ORDER_MISSING, Case.DUPLICATE_PAYMENT):
+            about = "settlement_line_key"
         return {
             "exception_type": self.exception_type,
-            "subject": record["settlement_line_key"] if about_line else record["order_key"],
+            "subject": record[about],
             **record,
             "amount": self.amount,
             "currency_code": self.currency,
@@ -143,6 +162,44 @@ class StoreHistory:
         line = self._account.standalone_fee(self._account.gateway.radar_fee, at, "Radar for Fraud Teams")
         self.lines.append(line)
         self._books.fee_line(line)
+
+    def plant_account_cases(self, window: Window) -> None:
+        """Money that is no sale, and for an account that may debit the bank a payout that does."""
+        day, unit, gateway = (window.last - window.first) // 45, self._account.gateway.radar_fee, self._account.gateway
+        self._other(AccountCase.RESERVE, -20 * unit, window.first + 12 * day, "reserve_hold", "risk_reserved_funds")
+        self._other(AccountCase.RESERVE, 20 * unit, window.first + 25 * day, "reserve_release", "risk_reserved_funds")
+        self._other(AccountCase.DONATION, -2 * unit, window.first + 9 * day, "contribution", "contribution")
+        self._other(AccountCase.TOPUP, 30 * unit, window.first + 15 * day, "topup", "topup")
+        self._other(AccountCase.LOAN, 100 * unit, window.first + 5 * day, "advance_funding", "financing_payout")
+        for week in range(2, 6):
+            at = window.first + 7 * week * day
+            self._other(AccountCase.LOAN, -15 * unit, at, "financing_paydown", "financing_paydown")
+        due = self._account.balance_at_payout(0.6) if gateway.debits_bank else None
+        if due:
+            # More is held back than there is, and the bank account has to give the rest.
+            held, (paid_at, next_at) = due[0] + 10 * unit, due[1:]
+            self._other(AccountCase.NEGATIVE_PAYOUT, -held, paid_at - 600, "reserve_hold", "risk_reserved_funds")
+            self._other(AccountCase.NEGATIVE_PAYOUT, held, next_at - 600, "reserve_release", "risk_reserved_funds")
+
+    def payout_failed(self, payout: Payout) -> None:
+        """A payout whose money came back."""
+        line = payout.returned
+        if line:
+            currency = self._account.gateway.currency
+            self.lines.append(line)
+            self._books.other_line(line)
+            amount = text(payout.amount, currency)
+            self.findings.append(Finding(AccountCase.FAILED_PAYOUT, None, line, amount, currency, payout.id))
+
+    def _other(self, case: AccountCase, amount: int, at: int, type_: str, category: str) -> None:
+        line_type = _LINE_TYPES[category]
+        line = self._account.movement(
+            amount, at, type_=type_, category=category, line_type=line_type, text=type_.replace("_", " ").capitalize()
+        )
+        self.lines.append(line)
+        self._books.other_line(line)
+        currency = self._account.gateway.currency
+        self.findings.append(Finding(case, None, line, text(abs(amount), currency), currency))
 
     def _play_deleted(self, order: Order, intent_id: str) -> None:
         """An order the store no longer has; or never had, when the charge names no order at all."""

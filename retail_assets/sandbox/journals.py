@@ -25,6 +25,10 @@ BANK: Final = "1200"
 CASH_IN_TRANSIT: Final = "1210"
 DISPUTES_RECEIVABLE: Final = "1270"
 SUSPENSE: Final = "1290"
+#: The other side of money that is no sale, by the type of its line.
+NO_SALE: Final = {
+    "payout_reversal": CASH_IN_TRANSIT, "topup": "1220", "reserve": "1260", "financing": "2300", "contribution": "6200",
+}  # fmt: skip
 TAX_PAYABLE: Final = {"US-NY": "2201", "US-CA": "2202", "DE": "2210", "JP": "2220"}
 TIPS_PAYABLE: Final = "2160"
 REVENUE: Final = "4000"
@@ -157,6 +161,12 @@ class TrueBooks:
         """A fee that is a line of its own."""
         entry = self._cash(line, GATEWAY_FEES)
         entry.debit(GATEWAY_FEES, -line.amount)
+        self._write_line(line, entry)
+
+    def other_line(self, line: LedgerLine) -> None:
+        """Money that is no sale."""
+        entry = self._cash(line, GATEWAY_FEES)
+        entry.credit(NO_SALE[line.line_type], line.amount)
         self._write_line(line, entry)
 
     def payout(self, payout: Payout) -> None:

@@ -18,6 +18,7 @@ _LETTERS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 _BRANDS: Final = ("visa", "visa", "mastercard", "amex")
 _DISPUTE_DAYS: Final = 9
 _DAY: Final = 86_400
+_RETURNED_AFTER: Final = 3 * _DAY
 _DESCRIBED: Final = frozenset({Evidence.CHARGE_ID, Evidence.ORDER_KEY, Evidence.DESCRIPTION})
 
 
@@ -62,6 +63,8 @@ class Payout:
     day: PayoutDay
     trace_id: str
     in_transit: bool
+    #: The line by which the money of a failed payout came back into the balance.
+    returned: LedgerLine | None = None
 
 
 class StripeAccount:
@@ -255,10 +258,29 @@ class StripeAccount:
             order_key=None, line_type="fee",
         )  # fmt: skip
 
-    def pay_out(self) -> tuple[list[Payout], dict[int, str]]:
+    def movement(self, amount: int, at: int, *, type_: str, category: str, line_type: str, text: str) -> LedgerLine:
+        """Money that is no sale: put in, held back, lent, given away."""
+        return self._book(
+            amount, 0, at, at, type_=type_, category=category, source=None, description=text, order_key=None,
+            line_type=line_type,
+        )  # fmt: skip
+
+    def balance_at_payout(self, share: float) -> tuple[int, int, int] | None:
+        """Of the payout days with money, the one so far into the account's history: what there is to pay out, when it
+        is, and when the next one is; None where there is no such day."""
+        days = self._payout_days.days
+        slots = [slot for slot in sorted(self._slot_nets) if slot + 1 < len(days) and self._slot_nets[slot] > 0]
+        if not slots:
+            return None
+        slot = slots[int(len(slots) * share)]
+        moments = [int(days[place].created_at.timestamp()) for place in (slot, slot + 1)]
+        return self._slot_nets[slot], moments[0], moments[1]
+
+    def pay_out(self, *, failing: float | None = None) -> tuple[list[Payout], dict[int, str]]:
         """Make the payouts: each takes what became available since the last one.
 
-        A day on which the balance is not positive has no payout; its lines wait for the next.
+        A day on which the balance is not positive has no payout, and its lines wait for the next, unless the gateway
+        debits the bank account. The first payout ``failing`` (a share) into the simulated time comes back.
 
         Returns:
             The payouts, and the payout id of each slot of ledger lines that was paid out.
@@ -271,9 +293,11 @@ class StripeAccount:
             if slot in self._slot_nets:
                 waiting.append(slot)
                 amount += self._slot_nets[slot]
-            if amount <= 0:
+            if amount == 0 or (amount < 0 and not self.gateway.debits_bank):
                 continue
-            payout = self._payout(amount, day)
+            fails = failing is not None and amount > 0 and slot >= failing * len(self._payout_days.days)
+            payout = self._payout(amount, day, fails=fails)
+            failing = None if fails else failing
             payouts.append(payout)
             payout_of.update(dict.fromkeys(waiting, payout.id))
             waiting, amount = [], 0
@@ -283,11 +307,18 @@ class StripeAccount:
         )
         return payouts, payout_of
 
-    def _payout(self, amount: int, day: PayoutDay) -> Payout:
+    def _payout(self, amount: int, day: PayoutDay, *, fails: bool = False) -> Payout:
         payout_id = self.new_id("po")
         created, arrival = int(day.created_at.timestamp()), int(midnight(day.arrival_date).timestamp())
         in_transit = arrival > self._as_of
-        trace = f"{self._rng.randrange(10**14, 10**15)}" if self._rng.random() < 0.4 else ""
+        returned = None
+        if fails:
+            back_at = created + _RETURNED_AFTER
+            returned = self._book(
+                amount, 0, back_at, back_at, type_="payout_failure", category="payout_reversal", source=payout_id,
+                description="STRIPE PAYOUT FAILURE", order_key=None, line_type="payout_reversal",
+            )  # fmt: skip
+        trace = f"{self._rng.randrange(10**14, 10**15)}" if self._rng.random() < 0.4 and not fails else ""
         currency = self.gateway.currency.lower()
         bank = self.gateway.bank_id.removeprefix("bank_")
         line_id = self.new_id("txn")
@@ -295,10 +326,13 @@ class StripeAccount:
             "id": payout_id, "object": "payout", "amount": amount, "application_fee": None,
             "application_fee_amount": None, "arrival_date": arrival, "automatic": True, "balance_transaction": line_id,
             "created": created, "currency": currency, "description": "STRIPE PAYOUT",
-            "destination": f"ba_3{bank}0000000000000000001", "failure_balance_transaction": None, "failure_code": None,
-            "failure_message": None, "livemode": True, "metadata": {}, "method": "standard", "original_payout": None,
+            "destination": f"ba_3{bank}0000000000000000001",
+            "failure_balance_transaction": returned.id if returned else None,
+            "failure_code": "account_closed" if fails else None,
+            "failure_message": "The bank account has been closed." if fails else None,
+            "livemode": True, "metadata": {}, "method": "standard", "original_payout": None,
             "payout_method": None, "reconciliation_status": "completed", "reversed_by": None, "source_type": "card",
-            "statement_descriptor": None, "status": "in_transit" if in_transit else "paid",
+            "statement_descriptor": None, "status": "failed" if fails else "in_transit" if in_transit else "paid",
             "trace_id": {"status": "supported", "value": trace} if trace
                         else {"status": "pending" if in_transit else "unsupported", "value": None},
             "type": "bank_account",
@@ -309,7 +343,7 @@ class StripeAccount:
             line_id, -amount, 0, created, created, type_="payout", category="payout", source=payout_id,
             description="STRIPE PAYOUT", slot=-1, payout=payout_id,
         )  # fmt: skip
-        return Payout(payout_id, amount, day, trace, in_transit)
+        return Payout(payout_id, amount, day, trace, in_transit, returned)
 
     def _book(
         self, amount: int, fee: int, at: int, available_on: int, *, type_: str, category: str, source: str | None,

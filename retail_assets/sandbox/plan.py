@@ -58,11 +58,22 @@ class Case(StrEnum):
     FX_REFUND = "fx_refund"
 
 
+class AccountCase(StrEnum):
+    """What was planted on a gateway account or its bank account, in no order."""
+
+    NEGATIVE_PAYOUT = "negative_payout"
+    FAILED_PAYOUT = "payout_failed"
+    RESERVE = "reserve_held_and_released"
+    TOPUP = "topup"
+    LOAN = "gateway_loan"
+    DONATION = "donation"
+
+
 #: Cases that must be found as an exception of the same name.
-EXCEPTIONS: Final = frozenset(
+EXCEPTIONS: Final[frozenset[Case | AccountCase]] = frozenset(
     {
-        Case.DISPUTE_OPEN, Case.PAYMENT_MISSING, Case.ORDER_MISSING, Case.AMOUNT_MISMATCH, Case.DUPLICATE_PAYMENT,
-        Case.ORDER_EDITED,
+        AccountCase.FAILED_PAYOUT, Case.DISPUTE_OPEN, Case.PAYMENT_MISSING, Case.ORDER_MISSING, Case.AMOUNT_MISMATCH,
+        Case.DUPLICATE_PAYMENT, Case.ORDER_EDITED,
     }
 )  # fmt: skip
 

@@ -64,7 +64,10 @@ class StoreProfile:
 
 @dataclass(frozen=True, slots=True)
 class GatewayProfile:
-    """One Stripe account: its fees (basis points and a fixed part, in minor units) and its payout calendar."""
+    """One Stripe account: its fees (basis points and a fixed part, in minor units) and its payout calendar.
+
+    ``debits_bank``: what is missing on a payout day is taken from the bank account instead of waiting for new sales.
+    """
 
     gateway_id: str
     store_id: str
@@ -79,6 +82,7 @@ class GatewayProfile:
     dispute_fee: int
     radar_fee: int
     calendar: PayoutCalendar
+    debits_bank: bool = False
 
     def fee(self, amount: int, card_country: str) -> int:
         """Fee of a charge of ``amount`` minor units of the settlement currency, rounded half up."""
@@ -232,7 +236,7 @@ GATEWAYS: Final = {
         gateway_id="stripe_jp", store_id="aoi_jp", bank_id="bank_jp", entity_code="JP", currency="JPY",
         reference_prefix="AO-", home_countries=frozenset({"JP"}), home_basis_points=360, foreign_basis_points=360,
         fixed_fee=0, dispute_fee=1300, radar_fee=600,
-        calendar=PayoutCalendar("JP", "Asia/Tokyo", frozenset({4}), time(1, 20), 4, 2),
+        calendar=PayoutCalendar("JP", "Asia/Tokyo", frozenset({4}), time(1, 20), 4, 2), debits_bank=True,
     ),
 }  # fmt: skip
 

@@ -26,6 +26,8 @@ _ZERO: Final = Decimal(0)
 ORDINARY: Final = "ordinary"
 #: Verdicts that explain a line of an order without anybody's help.
 _EXPLAINED: Final = frozenset({"matched", "matched_tolerance", "fx_diff"})
+#: Verdicts that explain a line of no order.
+_WITHOUT_ORDER: Final = frozenset({"non_order", "fee_only"})
 _Z: Final = 1.959963984540054
 
 
@@ -120,8 +122,8 @@ class CaseScore:
 
     Attributes:
         planted: how often it was planted.
-        expected, found, invented: its exceptions where it is one that must raise one, else the links of its lines;
-            ``invented`` are exceptions of its type, or links, that are not true.
+        expected, found, invented: its exceptions where it is one that must raise one, else the links of its lines, or
+            the verdicts on lines of no order; ``invented`` are exceptions of its type, or links, that are not true.
         lines: settlement lines that belong to its orders.
         linked: lines that were given to an order, rightly or not.
         false_matches: lines that were given to the wrong one, or to one where there is none.
@@ -336,6 +338,7 @@ def _by_case(
 ) -> dict[str, CaseScore]:
     """Each settlement line counts for the case of its order, or for its own where it has no order."""
     case_of = {key: case.case for case in truth.cases for key in (case.order_key, case.settlement_line_key) if key}
+    lines_of_no_order = {case.settlement_line_key for case in truth.cases if not case.order_key}
     scores = {case.case: CaseScore() for case in sorted(truth.cases, key=lambda case: case.case)}
     scores[ORDINARY] = CaseScore()
     for case in truth.cases:
@@ -356,6 +359,9 @@ def _by_case(
         one.expected += true_order is not None
         one.found += true_order is not None and is_right
         one.invented += order_key is not None and not is_right
+        if key in lines_of_no_order:
+            one.expected += 1
+            one.found += order_key is None and status in _WITHOUT_ORDER
     for order_key, _ in found.values():
         scores[ORDINARY].linked += order_key is not None
         scores[ORDINARY].false_matches += order_key is not None

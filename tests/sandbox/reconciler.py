@@ -108,6 +108,9 @@ def _of_payouts(state: State, gateway: GatewayProfile, as_of: int) -> set[tuple[
     lines = bank_lines(state, gateway.bank_id)
     for payout in state.rows(gateway.gateway_id, "payouts"):
         key = f"{gateway.gateway_id}:{payout['id']}"
+        if payout["status"] == "failed":
+            found.add(("payout_failed", key))
+            continue
         amount = money.from_minor(payout["amount"], payout["currency"], "stripe")
         names = {payout["id"], payout["trace_id"]["value"]} - {None}
         named = [line for line in lines if any(name in line["text"] for name in names)]

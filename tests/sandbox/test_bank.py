@@ -84,9 +84,12 @@ def test_payouts_are_on_the_bank_on_a_business_day(world: State) -> None:
         for statement in statements(world.home, bank_id):
             for number, entry in enumerate(statement.findall("c:Ntry", NS), start=1):
                 lines[bank_id, statement.findtext("c:Id", namespaces=NS), number] = entry
+    came_back = {one["subject"] for one in world.truth["exceptions"] if one["exception_type"] == "payout_failed"}
     for payout in world.truth["payouts"]:
         line = payout["bank_line"]
         if line is None:
+            if payout["settlement_key"] in came_back:
+                continue
             assert payout["arrival_date"] >= "2026-11-04"
             continue
         entry = lines[line["bank_id"], line["statement_id"], line["entry_number"]]

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from retail_assets.sandbox.generator import DEFAULT_AS_OF, generate, read_world
-from retail_assets.sandbox.plan import Case, Evidence, share_cases, share_orders
+from retail_assets.sandbox.plan import AccountCase, Case, Evidence, share_cases, share_orders
 from retail_assets.sandbox.profiles import GATEWAYS, STORES
 from tests.sandbox.conftest import State
 from tests.sandbox.reconciler import candidates_of, find_exceptions
@@ -58,7 +58,13 @@ def test_orders_and_cases_are_as_many_as_asked_for(world: State) -> None:
     assert sum(orders.values()) == 450
     assert orders == share_orders(450)
     planted = Counter(case["case"] for case in world.truth["cases"])
+    of_accounts = {case.value: planted.pop(case.value) for case in AccountCase}
     assert planted == {case.value: 2 for case in Case if case is not Case.NONE}
+    # Each account has its loan with four repayments, its reserve and its top-up; one pays out less than nothing.
+    assert of_accounts == {
+        "negative_payout": 2, "payout_failed": 1, "reserve_held_and_released": 6, "topup": 3, "gateway_loan": 15,
+        "donation": 3,
+    }  # fmt: skip
 
 
 def test_small_worlds_hold_one_of_each_case() -> None:
