@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 -- Heads of all journal entries that the evidence supports, with the event behind each. A foreign amount without a rate
 -- in the books makes no entry: no rate is guessed.
 select
@@ -14,7 +16,7 @@ select
     cast(null as varchar) as refund_key,
     payment_key,
     gateway_id,
-    'Sale ' || order_number || ' (' || store_id || ')' as description,
+    {{ entry_description('sale') }} as description,
     currency_code,
     base_currency_code,
     exchange_rate
@@ -35,7 +37,7 @@ select
     refund_key,
     cast(null as varchar) as payment_key,
     cast(null as varchar) as gateway_id,
-    'Credit note for ' || order_number || ' (' || store_id || ')' as description,
+    {{ entry_description('refund') }} as description,
     currency_code,
     base_currency_code,
     exchange_rate
@@ -55,8 +57,7 @@ select
     case when other_role = 'receivables' then store_refund_key end as refund_key,
     payment_key,
     gateway_id,
-    case entry_type when 'payout' then 'Payout ' else line_type || ' ' end || line_id || ' (' || gateway_id || ')'
-        as description,
+    {{ entry_description('settlement') }} as description,
     currency_code,
     base_currency_code,
     base_exchange_rate as exchange_rate
@@ -77,7 +78,7 @@ select
     cast(null as varchar) as refund_key,
     cast(null as varchar) as payment_key,
     gateway_id,
-    'Payout ' || payout_id || ' on the bank (' || gateway_id || ')' as description,
+    {{ entry_description('payout_arrival') }} as description,
     currency_code,
     base_currency_code,
     exchange_rate
@@ -98,7 +99,7 @@ select
     cast(null as varchar) as refund_key,
     payment_key,
     gateway_id,
-    'Dispute lost: ' || dispute_key as description,
+    {{ entry_description('dispute_loss') }} as description,
     currency_code,
     base_currency_code,
     exchange_rate

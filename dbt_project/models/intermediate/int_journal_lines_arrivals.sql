@@ -4,50 +4,46 @@
 with based as (
     select
         entry_id,
+        entity_code,
         gateway_id,
+        {{ entry_description('payout_arrival') }} as description,
         currency_code,
-        bank_amount,
+        base_currency_code,
         exchange_rate,
         sent_exchange_rate,
+        bank_amount,
+        -bank_amount as sent_amount,
+        cast(0 as decimal(18, 4)) as fx_amount,
         {{ convert_money('bank_amount', 'exchange_rate', 'base_digits') }} as base_bank_amount,
-        {{ convert_money('bank_amount', 'sent_exchange_rate', 'base_digits') }} as base_sent_amount
+        -{{ convert_money('bank_amount', 'sent_exchange_rate', 'base_digits') }} as base_sent_amount
     from {{ ref('int_payouts_arrived') }}
     where exchange_rate is not null
-)
+),
+
+entries as (
+    select
+        *,
+        cast(-base_sent_amount - base_bank_amount as decimal(18, 4)) as base_fx_amount
+    from based
+),
+
+{{ entry_lines([
+    {"name": "bank", "role": "'bank'"},
+    {"name": "sent", "role": "'cash_in_transit'", "rate": "sent_exchange_rate"},
+    {"name": "fx", "role": "'fx_gain_loss'", "when": "base_fx_amount <> 0"},
+]) }}
 
 select
     entry_id,
-    1 as line_order,
-    'bank' as account_role,
+    cast(line_no as integer) as line_no,
+    entity_code,
+    account_role,
     gateway_id,
-    cast(null as varchar) as tax_jurisdiction,
-    bank_amount as amount,
+    tax_jurisdiction,
+    amount,
     currency_code,
     exchange_rate,
-    base_bank_amount as base_amount
-from based
-union all
-select
-    entry_id,
-    2 as line_order,
-    'cash_in_transit' as account_role,
-    gateway_id,
-    cast(null as varchar) as tax_jurisdiction,
-    -bank_amount as amount,
-    currency_code,
-    sent_exchange_rate as exchange_rate,
-    -base_sent_amount as base_amount
-from based
-union all
-select
-    entry_id,
-    3 as line_order,
-    'fx_gain_loss' as account_role,
-    gateway_id,
-    cast(null as varchar) as tax_jurisdiction,
-    cast(0 as decimal(18, 4)) as amount,
-    currency_code,
-    exchange_rate,
-    cast(base_sent_amount - base_bank_amount as decimal(18, 4)) as base_amount
-from based
-where base_sent_amount <> base_bank_amount
+    base_amount,
+    base_currency_code,
+    description
+from lines

@@ -1,12 +1,33 @@
 {{ config(materialized='view') }}
 
 -- Credit note: sales returns, tips and tax against receivables. Signed amounts: debit positive, credit negative.
-with taxes as (
+with refunds as (
     select
-        refunds.refund_key,
+        'refund/' || refund_key as entry_id,
+        refund_key,
+        order_key,
+        entity_code,
+        cast(null as varchar) as gateway_id,
+        {{ entry_description('refund') }} as description,
+        currency_code,
+        currency_digits,
+        base_currency_code,
+        base_digits,
+        exchange_rate,
+        tax_split,
+        -receivable_amount as receivable_amount,
+        tips_amount
+    from {{ ref('int_refunds_recognised') }}
+),
+
+rounded_taxes as (
+    select
+        refunds.entry_id,
+        refunds.base_digits,
+        refunds.exchange_rate,
         split.tax_jurisdiction,
-        {{ round_money('split.tax_amount', 'refunds.currency_digits') }} as tax_amount
-    from {{ ref('int_refunds_recognised') }} as refunds
+        {{ round_money('split.tax_amount', 'refunds.currency_digits') }} as amount
+    from refunds
     inner join {{ ref('int_tax_split_by_jurisdiction') }} as split
         on
             split.subject = case refunds.tax_split when 'named' then 'refund' when 'whole_order' then 'order' end
@@ -14,84 +35,76 @@ with taxes as (
             = case refunds.tax_split when 'named' then refunds.refund_key when 'whole_order' then refunds.order_key end
 ),
 
+converted_taxes as (
+    select
+        entry_id,
+        tax_jurisdiction,
+        amount,
+        {{ convert_money('amount', 'exchange_rate', 'base_digits') }} as base_amount
+    from rounded_taxes
+),
+
+taxes as (
+    select
+        *,
+        count(case when base_amount <> 0 then 1 end) over (
+            partition by entry_id order by tax_jurisdiction
+        ) as tax_number
+    from converted_taxes
+),
+
 tax_totals as (
     select
-        refund_key,
-        sum(tax_amount) as tax_amount
-    from taxes
-    group by refund_key
+        entry_id,
+        count(case when base_amount <> 0 then 1 end) as tax_lines,
+        sum(amount) as whole_tax_amount,
+        sum(case when base_amount <> 0 then amount else 0 end) as tax_amount,
+        sum(base_amount) as base_tax_amount
+    from converted_taxes
+    group by entry_id
 ),
 
-refunds as (
+returns as (
     select
-        'refund/' || refunds.refund_key as entry_id,
-        refunds.refund_key,
-        refunds.currency_code,
-        refunds.base_digits,
-        refunds.exchange_rate,
-        refunds.receivable_amount,
-        refunds.tips_amount,
-        coalesce(tax_totals.tax_amount, 0) as tax_amount
-    from {{ ref('int_refunds_recognised') }} as refunds
-    left join tax_totals on refunds.refund_key = tax_totals.refund_key
+        refunds.*,
+        cast(
+            -refunds.receivable_amount - coalesce(tax_totals.whole_tax_amount, 0) - refunds.tips_amount
+            as decimal(18, 4)
+        ) as returns_amount,
+        tax_totals.tax_lines,
+        tax_totals.tax_amount,
+        tax_totals.base_tax_amount
+    from refunds
+    left join tax_totals on refunds.entry_id = tax_totals.entry_id
 ),
 
-lines as (
+entries as (
     select
-        entry_id,
-        1 as line_order,
-        'sales_returns' as account_role,
-        cast(null as varchar) as tax_jurisdiction,
-        cast(receivable_amount - tax_amount - tips_amount as decimal(18, 4)) as amount,
-        currency_code,
-        base_digits,
-        exchange_rate
-    from refunds
-    union all
-    select
-        refunds.entry_id,
-        2 as line_order,
-        'tax_payable' as account_role,
-        taxes.tax_jurisdiction,
-        taxes.tax_amount as amount,
-        refunds.currency_code,
-        refunds.base_digits,
-        refunds.exchange_rate
-    from refunds
-    inner join taxes on refunds.refund_key = taxes.refund_key
-    union all
-    select
-        entry_id,
-        4 as line_order,
-        'tips_payable' as account_role,
-        cast(null as varchar) as tax_jurisdiction,
-        tips_amount as amount,
-        currency_code,
-        base_digits,
-        exchange_rate
-    from refunds
-    where tips_amount <> 0
-    union all
-    select
-        entry_id,
-        3 as line_order,
-        'receivables' as account_role,
-        cast(null as varchar) as tax_jurisdiction,
-        -receivable_amount as amount,
-        currency_code,
-        base_digits,
-        exchange_rate
-    from refunds
-)
+        *,
+        {{ convert_money('returns_amount', 'exchange_rate', 'base_digits') }} as base_returns_amount,
+        {{ convert_money('receivable_amount', 'exchange_rate', 'base_digits') }} as base_receivable_amount,
+        {{ convert_money('tips_amount', 'exchange_rate', 'base_digits') }} as base_tips_amount
+    from returns
+),
+
+{{ entry_lines([
+    {"name": "returns", "role": "'sales_returns'"},
+    {"name": "tax", "role": "'tax_payable'"},
+    {"name": "receivable", "role": "'receivables'"},
+    {"name": "tips", "role": "'tips_payable'", "when": "tips_amount <> 0"},
+]) }}
 
 select
     entry_id,
-    line_order,
+    cast(line_no as integer) as line_no,
+    entity_code,
     account_role,
-    cast(null as varchar) as gateway_id,
+    gateway_id,
     tax_jurisdiction,
     amount,
     currency_code,
     exchange_rate,
-    {{ convert_money('amount', 'exchange_rate', 'base_digits') }} as base_amount
+    base_amount,
+    base_currency_code,
+    description
 from lines

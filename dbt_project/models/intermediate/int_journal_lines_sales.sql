@@ -6,100 +6,101 @@ with sales as (
     select
         'sale/' || order_key as entry_id,
         order_key,
+        entity_code,
+        cast(null as varchar) as gateway_id,
+        {{ entry_description('sale') }} as description,
         currency_code,
         currency_digits,
+        base_currency_code,
         base_digits,
         exchange_rate,
         receivable_amount,
-        revenue_amount,
-        tips_amount,
-        shipping_amount,
+        -revenue_amount as revenue_amount,
+        -tips_amount as tips_amount,
+        -shipping_amount as shipping_amount,
         gift_card_amount
     from {{ ref('int_sales_recognised') }}
     where exchange_rate is not null
 ),
 
-lines as (
-    select
-        entry_id,
-        1 as line_order,
-        'receivables' as account_role,
-        cast(null as varchar) as tax_jurisdiction,
-        receivable_amount as amount,
-        currency_code,
-        base_digits,
-        exchange_rate
-    from sales
-    union all
-    select
-        entry_id,
-        2 as line_order,
-        'revenue' as account_role,
-        cast(null as varchar) as tax_jurisdiction,
-        -revenue_amount as amount,
-        currency_code,
-        base_digits,
-        exchange_rate
-    from sales
-    union all
-    select
-        entry_id,
-        3 as line_order,
-        'shipping_income' as account_role,
-        cast(null as varchar) as tax_jurisdiction,
-        -shipping_amount as amount,
-        currency_code,
-        base_digits,
-        exchange_rate
-    from sales
-    where shipping_amount <> 0
-    union all
+rounded_taxes as (
     select
         sales.entry_id,
-        4 as line_order,
-        'tax_payable' as account_role,
-        taxes.tax_jurisdiction,
-        -{{ round_money('taxes.tax_amount', 'sales.currency_digits') }} as amount,
-        sales.currency_code,
         sales.base_digits,
-        sales.exchange_rate
+        sales.exchange_rate,
+        split.tax_jurisdiction,
+        -{{ round_money('split.tax_amount', 'sales.currency_digits') }} as amount
     from sales
-    inner join {{ ref('int_tax_split_by_jurisdiction') }} as taxes
-        on sales.order_key = taxes.subject_key and taxes.subject = 'order'
-    union all
+    inner join {{ ref('int_tax_split_by_jurisdiction') }} as split
+        on sales.order_key = split.subject_key and split.subject = 'order'
+),
+
+converted_taxes as (
     select
         entry_id,
-        5 as line_order,
-        'gift_card_liability' as account_role,
-        cast(null as varchar) as tax_jurisdiction,
-        gift_card_amount as amount,
-        currency_code,
-        base_digits,
-        exchange_rate
-    from sales
-    where gift_card_amount <> 0
-    union all
+        tax_jurisdiction,
+        amount,
+        {{ convert_money('amount', 'exchange_rate', 'base_digits') }} as base_amount
+    from rounded_taxes
+),
+
+taxes as (
+    select
+        *,
+        count(case when base_amount <> 0 then 1 end) over (
+            partition by entry_id order by tax_jurisdiction
+        ) as tax_number
+    from converted_taxes
+),
+
+tax_totals as (
     select
         entry_id,
-        6 as line_order,
-        'tips_payable' as account_role,
-        cast(null as varchar) as tax_jurisdiction,
-        -tips_amount as amount,
-        currency_code,
-        base_digits,
-        exchange_rate
+        count(case when base_amount <> 0 then 1 end) as tax_lines,
+        sum(case when base_amount <> 0 then amount else 0 end) as tax_amount,
+        sum(base_amount) as base_tax_amount
+    from converted_taxes
+    group by entry_id
+),
+
+entries as (
+    select
+        sales.*,
+        {{ convert_money('sales.receivable_amount', 'sales.exchange_rate', 'sales.base_digits') }}
+            as base_receivable_amount,
+        {{ convert_money('sales.revenue_amount', 'sales.exchange_rate', 'sales.base_digits') }} as base_revenue_amount,
+        {{ convert_money('sales.shipping_amount', 'sales.exchange_rate', 'sales.base_digits') }}
+            as base_shipping_amount,
+        {{ convert_money('sales.gift_card_amount', 'sales.exchange_rate', 'sales.base_digits') }}
+            as base_gift_card_amount,
+        {{ convert_money('sales.tips_amount', 'sales.exchange_rate', 'sales.base_digits') }} as base_tips_amount,
+        tax_totals.tax_lines,
+        tax_totals.tax_amount,
+        tax_totals.base_tax_amount
     from sales
-    where tips_amount <> 0
-)
+    left join tax_totals on sales.entry_id = tax_totals.entry_id
+),
+
+{{ entry_lines([
+    {"name": "receivable", "role": "'receivables'"},
+    {"name": "revenue", "role": "'revenue'"},
+    {"name": "shipping", "role": "'shipping_income'", "when": "shipping_amount <> 0"},
+    {"name": "tax", "role": "'tax_payable'"},
+    {"name": "gift_card", "role": "'gift_card_liability'", "when": "gift_card_amount <> 0"},
+    {"name": "tips", "role": "'tips_payable'", "when": "tips_amount <> 0"},
+]) }}
 
 select
     entry_id,
-    line_order,
+    cast(line_no as integer) as line_no,
+    entity_code,
     account_role,
-    cast(null as varchar) as gateway_id,
+    gateway_id,
     tax_jurisdiction,
     amount,
     currency_code,
     exchange_rate,
-    {{ convert_money('amount', 'exchange_rate', 'base_digits') }} as base_amount
+    base_amount,
+    base_currency_code,
+    description
 from lines

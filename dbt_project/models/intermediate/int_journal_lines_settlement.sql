@@ -5,16 +5,19 @@
 with booked as (
     select
         entry_id,
+        entity_code,
         gateway_id,
+        {{ entry_description('settlement') }} as description,
         other_role,
         fee_role,
         currency_code,
+        base_currency_code,
         base_digits,
         base_exchange_rate as exchange_rate,
         net_amount,
         fee_amount,
         -- In books of the same currency the document itself carries what the customer owed.
-        case
+        -case
             when booked_base_amount is not null and currency_code = base_currency_code then booked_base_amount
             else other_amount
         end as other_amount,
@@ -25,61 +28,46 @@ with booked as (
 
 based as (
     select
-        booked.*,
+        *,
         {{ convert_money('net_amount', 'exchange_rate', 'base_digits') }} as base_net_amount,
         {{ convert_money('fee_amount', 'exchange_rate', 'base_digits') }} as base_fee_amount,
-        coalesce(booked_base_amount, {{ convert_money('other_amount', 'exchange_rate', 'base_digits') }})
+        coalesce(-booked_base_amount, {{ convert_money('other_amount', 'exchange_rate', 'base_digits') }})
             as base_other_amount
     from booked
-)
+),
+
+-- What the money was worth when it came, against what it was worth when it was booked.
+entries as (
+    select
+        *,
+        case
+            when booked_base_amount is not null then cast(-other_amount - net_amount - fee_amount as decimal(18, 4))
+        end as fx_amount,
+        case
+            when booked_base_amount is not null
+                then cast(-base_other_amount - base_net_amount - base_fee_amount as decimal(18, 4))
+        end as base_fx_amount
+    from based
+),
+
+{{ entry_lines([
+    {"name": "net", "role": "'gateway_clearing'"},
+    {"name": "fee", "role": "fee_role", "when": "fee_amount <> 0"},
+    {"name": "other", "role": "other_role"},
+    {"name": "fx", "role": "'fx_gain_loss'", "when": "booked_base_amount is not null"},
+]) }}
 
 select
     entry_id,
-    1 as line_order,
-    'gateway_clearing' as account_role,
+    cast(line_no as integer) as line_no,
+    entity_code,
+    account_role,
     gateway_id,
-    cast(null as varchar) as tax_jurisdiction,
-    net_amount as amount,
+    tax_jurisdiction,
+    amount,
     currency_code,
     exchange_rate,
-    base_net_amount as base_amount
-from based
-union all
-select
-    entry_id,
-    2 as line_order,
-    fee_role as account_role,
-    gateway_id,
-    cast(null as varchar) as tax_jurisdiction,
-    fee_amount as amount,
-    currency_code,
-    exchange_rate,
-    base_fee_amount as base_amount
-from based
-where fee_amount <> 0
-union all
-select
-    entry_id,
-    3 as line_order,
-    other_role as account_role,
-    gateway_id,
-    cast(null as varchar) as tax_jurisdiction,
-    -other_amount as amount,
-    currency_code,
-    exchange_rate,
-    -base_other_amount as base_amount
-from based
-union all
--- What the money was worth when it came, against what it was worth when it was booked.
-select
-    entry_id,
-    4 as line_order,
-    'fx_gain_loss' as account_role,
-    gateway_id,
-    cast(null as varchar) as tax_jurisdiction,
-    cast(other_amount - net_amount - fee_amount as decimal(18, 4)) as amount,
-    currency_code,
-    exchange_rate,
-    cast(base_other_amount - base_net_amount - base_fee_amount as decimal(18, 4)) as base_amount
-from based
-where booked_base_amount is not null
+    base_amount,
+    base_currency_code,
+    description
+from lines
