@@ -42,6 +42,8 @@ from retail_assets.money import UnknownCurrencyError, exponent
 _CHECKOUT: Final = Path(__file__).resolve().parent.parent
 _REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _LONGEST_SHOWN_VALUE: Final = 80
+#: Amounts have fourteen digits before the point.
+_LARGEST_AMOUNT: Final = 10**14
 
 
 class SettingsError(Exception):
@@ -168,11 +170,39 @@ class Entity(_Model):
     company: str = Field(min_length=1, description="The ERP's own name of the entity.")
 
 
+class GiftCards(_Model):
+    """Which products of a store are gift cards, and what it owed on cards when our records begin."""
+
+    skus: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = Field(
+        (), description="Stock keeping units that are gift cards; case does not matter."
+    )
+    products: tuple[Annotated[int, Field(gt=0)], ...] = Field(
+        (), description="Products or variations that are gift cards, by the store's own id."
+    )
+    opening: Mapping[CurrencyCode, Exact] = Field(
+        default_factory=dict,
+        description="What was owed on cards, by currency, before the first order that is loaded. Only where it is "
+        "given can more be redeemed than was issued.",
+    )
+
+    @field_validator("opening")
+    @classmethod
+    def _opening_has_cents(cls, opening: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
+        for currency, amount in opening.items():
+            if amount < 0 or amount >= _LARGEST_AMOUNT or amount != round(amount, exponent(currency)):
+                raise ValueError(f"{currency} {amount} is no amount of money that can be owed")
+        return opening
+
+
 class Store(Instance):
     """A store."""
 
     name: str = Field(min_length=1)
     entity: EntityCode
+    gift_cards: GiftCards = Field(
+        default_factory=GiftCards,  # pyright: ignore[reportArgumentType]
+        description="Its gift cards: selling one is no revenue but a debt to whoever holds the card.",
+    )
 
     if TYPE_CHECKING:
         site_url: str | None

@@ -307,6 +307,28 @@ def test_policies_are_overridden_per_entity(
     assert configuration.policy("US").tolerance_minor_units == 1
 
 
+def test_gift_cards_are_a_matter_of_each_store(
+    document: dict[str, Any], environment: dict[str, str], tmp_path: Path
+) -> None:
+    """What is owed on cards was read inexactly, or a shop that says nothing of cards owed something."""
+    document["stores"][0]["gift_cards"] = {"skus": ["GC-50"], "products": [12], "opening": {"USD": "10.10", "EUR": "0"}}
+    with_cards, without = read_configuration(write(tmp_path, document), environment).stores[:2]
+    assert with_cards.gift_cards.skus == ("GC-50",)
+    assert with_cards.gift_cards.products == (12,)
+    assert with_cards.gift_cards.opening == {"USD": Decimal("10.10"), "EUR": Decimal(0)}
+    assert not without.gift_cards.opening
+
+
+@pytest.mark.parametrize("opening", [{"JPY": "10.50"}, {"USD": "10.505"}, {"USD": "-1"}, {"USD": 10.5}, {"XXY": "1"}])
+def test_what_nobody_can_owe_on_gift_cards_is_refused(
+    document: dict[str, Any], environment: dict[str, str], tmp_path: Path, opening: dict[str, Any]
+) -> None:
+    """Half a yen, a debt below nothing or an inexact number became the opening of the sub-ledger."""
+    document["stores"][0]["gift_cards"] = {"opening": opening}
+    with pytest.raises(SettingsError, match=r"stores\[0\].gift_cards.opening"):
+        read_configuration(write(tmp_path, document), environment)
+
+
 def test_lookups_of_unknown_instances_raise(
     document: dict[str, Any], environment: dict[str, str], tmp_path: Path
 ) -> None:

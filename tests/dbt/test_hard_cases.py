@@ -7,6 +7,7 @@ of case 3. Journal lines read ``account amount``, debit positive, in the books' 
 
 import json
 from collections.abc import Callable
+from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
@@ -546,6 +547,47 @@ def _gift_cards(world: HardWorld) -> None:
         amount=Decimal("30.00"),
     )  # fmt: skip
     world.charge("stripe_us", "ch_1201", "90.00", when=SOLD, fee="2.91")
+    # A mug and a card are bought; the card is given back.
+    world.add("ops.gift_card_products", store_id="cedar_us", named_by="sku", product="gc-50")
+    world.order("cedar_us:1202", "20.00", total="70.00", created=SOLD, transaction_id="ch_1202")
+    world.add(
+        "woocommerce.order_lines", store_id="cedar_us", order_id=1202, id=9202, name="Gift card", sku="GC-50",
+        product_id=8, quantity=1, subtotal=50, total=50,
+    )  # fmt: skip
+    world.charge("stripe_us", "ch_1202", "70.00", when=SOLD, fee="2.33")
+    world.store_refund("cedar_us:1292", "cedar_us:1202", "50.00", when=LATER, gateway_refund="re_1202")
+    world.add(
+        "woocommerce.refund_lines", store_id="cedar_us", refund_id=1292, id=9292, product_id=8, sku="GC-50",
+        quantity=-1, total=-50, total_tax=0,
+    )  # fmt: skip
+    world.gateway_refund("stripe_us", "re_1202", "ch_1202", "50.00", when=LATER)
+    # Cards pay all of it, and no gateway is asked; a part goes back to them.
+    for order_id, status in ((1203, "completed"), (1204, "cancelled")):
+        world.order(f"cedar_us:{order_id}", "100.00", tax="20.00", total="0.00", method="", status=status, created=SOLD)
+        world.add(
+            "woocommerce.order_gift_cards", store_id="cedar_us", order_id=order_id, id=2, code="BBBB-1203",
+            amount=Decimal("120.00"),
+        )  # fmt: skip
+    world.store_refund("cedar_us:1293", "cedar_us:1203", "24.00", tax="4.00", when=LATER)
+    # The German shop owed 500 for cards before; the Japanese shop owed nothing, and takes a card that it never sold.
+    world.add("ops.gift_card_openings", store_id="linden_de", currency_code="EUR", opening=500)
+    world.add("ops.gift_card_openings", store_id="aoi_jp", currency_code="JPY", opening=0)
+    for key, net, card in (("linden_de:1205", "40.00", "40.00"), ("aoi_jp:1206", "3000", "3000")):
+        store, order_id = key.split(":")
+        world.order(key, net, total="0", method="", created=SOLD)
+        world.add(
+            "woocommerce.order_gift_cards", store_id=store, order_id=int(order_id), id=3, code="CCCC-1205",
+            amount=Decimal(card),
+        )  # fmt: skip
+    world.add(
+        "erp.accounts", erp_id="erp_main", id="2150 - L", code="2150", name="Gift Cards", company="Lindenhof GmbH",
+        modified="2026-01-01",
+    )  # fmt: skip
+    world.add(
+        "erp.gl_entries", erp_id="erp_main", id="GL1", company="Lindenhof GmbH", posting_date=date(2026, 9, 30),
+        account_id="2150 - L", voucher_type="Journal Entry", voucher_id="ACC-1", debit=0, credit=500, currency="EUR",
+        docstatus=1, modified="2026-09-30",
+    )  # fmt: skip
 
 
 def test_12_gift_card_pays_in_part(found: Findings) -> None:
@@ -558,6 +600,46 @@ def test_12_gift_card_pays_in_part(found: Findings) -> None:
     assert found.ready("sale/cedar_us:1201")
     assert found.balance("4000", "sale/cedar_us:1201") == -100
     assert found.balance("1100", "sale/cedar_us:1201", "line/stripe_us:txn_ch_1201") == 0
+
+
+def test_12_sale_of_a_gift_card(found: Findings) -> None:
+    """A mug for 20 and a card for 50: only the mug is sold. The card is owed until its price is given back."""
+    assert found.entry("sale/cedar_us:1202") == "1100 70, 4000 -20, 2150 -50"
+    assert found.entry("refund/cedar_us:1292") == "1100 -50, 2150 50"
+    assert found.exceptions("cedar_us:1202") == []
+
+
+def test_12_gift_cards_pay_all(found: Findings) -> None:
+    """No gateway takes anything, and the sale is booked when the cards paid; what is refunded goes back to them.
+
+    A cancelled order has given the cards their money back, so nothing was sold.
+    """
+    assert found.order("cedar_us:1203") == ("not_expected", "0")
+    assert found.exceptions("cedar_us:1203", "cedar_us:1204") == []
+    assert found.entry("sale/cedar_us:1203") == "4000 -100, 2201 -20, 2150 120"
+    assert found.ready("sale/cedar_us:1203")
+    assert found.entry("refund/cedar_us:1293") == "4200 20, 2201 4, 2150 -24"
+    assert not found.ready("sale/cedar_us:1204")
+
+
+def test_12_sub_ledger_of_gift_cards(found: Findings) -> None:
+    """What is owed rolls forward from what was owed before, and equals the ledger and the ERP.
+
+    More redeemed than issued is an exception only where all issues are known.
+    """
+    rows = found.query(
+        "select entity_code, cast(period_month as varchar), opening_amount, issued_amount, redeemed_amount, "
+        "voided_amount, returned_amount, closing_amount, ledger_difference_amount, erp_difference_amount, "
+        "gift_card_status from marts.rec_gift_cards order by entity_code desc, period_month"
+    )
+    assert [tuple(_plain(one) if isinstance(one, Decimal) else one for one in row) for row in rows] == [
+        ("US", "2026-10-01", "0", "50", "150", "50", "24", "-126", "0", None, "matched"),
+        ("JP", "2026-10-01", "0", "0", "3000", "0", "0", "-3000", "0", None, "overdrawn"),
+        ("DE", "2026-09-01", "500", "0", "0", "0", "0", "500", "0", "0", "matched"),
+        ("DE", "2026-10-01", "500", "0", "40", "0", "0", "460", "0", "0", "matched"),
+    ]
+    keys = ("US:USD:overdrawn", "DE:EUR:overdrawn", "DE:EUR:erp", "DE:EUR:ledger", "JP:JPY:overdrawn")
+    assert [key for key in keys if found.exceptions(key)] == ["JP:JPY:overdrawn"]
 
 
 @planted
@@ -936,6 +1018,7 @@ def test_no_case_disturbs_another(found: Findings) -> None:
         "amount_mismatch", "dispute_open", "dispute_double_loss", "payout_failed", "duplicate_payment",
         "payment_missing", "order_missing", "refund_missing_in_store", "refund_missing_in_gateway", "refund_failed",
         "unknown_line_type", "order_edited_after_payment", "contract_violation", "tax_store_vs_engine",
+        "gift_card_imbalance",
     }  # fmt: skip
     kinds = {kind for (kind,) in found.query("select distinct exception_type from marts.rec_exceptions")}
     assert kinds <= known

@@ -9,6 +9,7 @@ with raised as (
         "int_exceptions_bank",
         "int_exceptions_fees",
         "int_exceptions_tax",
+        "int_exceptions_gift_cards",
         "int_exceptions_records",
     ]) | indent(4) }}
 )

@@ -1,6 +1,7 @@
 {{ config(materialized='view') }}
 
--- Credit note: sales returns, tips and tax against receivables. Signed amounts: debit positive, credit negative.
+-- Credit note: sales returns, tips, cards taken back and tax against receivables, or against the cards that paid.
+-- Signed amounts: debit positive, credit negative.
 with refunds as (
     select
         'refund/' || refund_key as entry_id,
@@ -16,7 +17,9 @@ with refunds as (
         exchange_rate,
         tax_split,
         -receivable_amount as receivable_amount,
-        tips_amount
+        tips_amount,
+        coalesce(gift_cards_sold_amount, 0) as gift_cards_sold_amount,
+        case when is_returned_to_gift_card then 'gift_card_liability' else 'receivables' end as receivable_role
     from {{ ref('int_refunds_recognised') }}
 ),
 
@@ -69,7 +72,7 @@ returns as (
         refunds.*,
         cast(
             -refunds.receivable_amount - coalesce(tax_totals.whole_tax_amount, 0) - refunds.tips_amount
-            as decimal(18, 4)
+            - refunds.gift_cards_sold_amount as decimal(18, 4)
         ) as returns_amount,
         tax_totals.tax_lines,
         tax_totals.tax_amount,
@@ -83,15 +86,17 @@ entries as (
         *,
         {{ convert_money('returns_amount', 'exchange_rate', 'base_digits') }} as base_returns_amount,
         {{ convert_money('receivable_amount', 'exchange_rate', 'base_digits') }} as base_receivable_amount,
-        {{ convert_money('tips_amount', 'exchange_rate', 'base_digits') }} as base_tips_amount
+        {{ convert_money('tips_amount', 'exchange_rate', 'base_digits') }} as base_tips_amount,
+        {{ convert_money('gift_cards_sold_amount', 'exchange_rate', 'base_digits') }} as base_gift_cards_sold_amount
     from returns
 ),
 
 {{ entry_lines([
     {"name": "returns", "role": "'sales_returns'"},
     {"name": "tax", "role": "'tax_payable'"},
-    {"name": "receivable", "role": "'receivables'"},
+    {"name": "receivable", "role": "receivable_role"},
     {"name": "tips", "role": "'tips_payable'", "when": "tips_amount <> 0"},
+    {"name": "gift_cards_sold", "role": "'gift_card_liability'", "when": "gift_cards_sold_amount <> 0"},
 ]) }}
 
 select

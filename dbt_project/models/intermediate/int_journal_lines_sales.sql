@@ -1,7 +1,7 @@
 {{ config(materialized='view') }}
 
--- Sale: receivables, and what the shop owed for gift cards, against revenue, tips, shipping and tax. Signed amounts:
--- debit positive, credit negative.
+-- Sale: receivables, and what the shop owed for gift cards, against revenue, tips, shipping, tax and the cards that it
+-- sells. Signed amounts: debit positive, credit negative.
 with sales as (
     select
         'sale/' || order_key as entry_id,
@@ -18,7 +18,8 @@ with sales as (
         -revenue_amount as revenue_amount,
         -tips_amount as tips_amount,
         -shipping_amount as shipping_amount,
-        gift_card_amount
+        gift_card_amount,
+        -gift_cards_sold_amount as gift_cards_sold_amount
     from {{ ref('int_sales_recognised') }}
     where exchange_rate is not null
 ),
@@ -74,6 +75,8 @@ entries as (
         {{ convert_money('sales.gift_card_amount', 'sales.exchange_rate', 'sales.base_digits') }}
             as base_gift_card_amount,
         {{ convert_money('sales.tips_amount', 'sales.exchange_rate', 'sales.base_digits') }} as base_tips_amount,
+        {{ convert_money('sales.gift_cards_sold_amount', 'sales.exchange_rate', 'sales.base_digits') }}
+            as base_gift_cards_sold_amount,
         tax_totals.tax_lines,
         tax_totals.tax_amount,
         tax_totals.base_tax_amount
@@ -88,6 +91,7 @@ entries as (
     {"name": "tax", "role": "'tax_payable'"},
     {"name": "gift_card", "role": "'gift_card_liability'", "when": "gift_card_amount <> 0"},
     {"name": "tips", "role": "'tips_payable'", "when": "tips_amount <> 0"},
+    {"name": "gift_cards_sold", "role": "'gift_card_liability'", "when": "gift_cards_sold_amount <> 0"},
 ]) }}
 
 select

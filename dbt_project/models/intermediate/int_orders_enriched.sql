@@ -36,6 +36,15 @@ gift_cards as (
     group by order_key
 ),
 
+-- Cards that the order sells are no revenue but a debt to their holders.
+gift_cards_sold as (
+    select
+        subject_key as order_key,
+        gift_cards_sold_amount
+    from {{ ref('int_gift_cards_sold') }}
+    where subject = 'order'
+),
+
 -- A store may take one payment method through one gateway only; with several the charge itself tells which.
 payment_methods as (
     select
@@ -61,7 +70,8 @@ joined as (
         cast(coalesce(fee_lines.fees_amount, 0) as decimal(18, 4)) as fees_amount,
         cast(coalesce(fee_lines.tips_amount, 0) as decimal(18, 4)) as tips_amount,
         cast(coalesce(tax_lines.tax_lines_amount, 0) as decimal(18, 4)) as tax_lines_amount,
-        cast(coalesce(gift_cards.gift_card_amount, 0) as decimal(18, 4)) as gift_card_amount
+        cast(coalesce(gift_cards.gift_card_amount, 0) as decimal(18, 4)) as gift_card_amount,
+        cast(coalesce(gift_cards_sold.gift_cards_sold_amount, 0) as decimal(18, 4)) as gift_cards_sold_amount
     from {{ ref('stg_woocommerce__orders') }} as orders
     inner join {{ ref('stg_ops__stores') }} as stores on orders.store_id = stores.store_id
     inner join {{ ref('stg_ops__entities') }} as entities on stores.entity_code = entities.entity_code
@@ -73,6 +83,7 @@ joined as (
     left join fee_lines on orders.order_key = fee_lines.order_key
     left join tax_lines on orders.order_key = tax_lines.order_key
     left join gift_cards on orders.order_key = gift_cards.order_key
+    left join gift_cards_sold on orders.order_key = gift_cards_sold.order_key
 )
 
 select
@@ -110,6 +121,7 @@ select
     tax_lines_amount,
     discount_amount,
     gift_card_amount,
+    gift_cards_sold_amount,
     -- Deleted for good is the trash emptied: it counts no more and no less.
     store_status in ('trash', 'deleted') as is_trashed,
     total_amount + gift_card_amount = lines_amount + shipping_amount + fees_amount + tax_amount
@@ -121,6 +133,13 @@ select
     and store_status not in ('trash', 'deleted', 'checkout-draft', 'auto-draft')
     and (paid_at is not null or store_status in ('processing', 'completed', 'refunded')) as is_payment_expected,
     paid_at is not null or store_status in ('processing', 'completed', 'refunded') as is_paid_in_store,
+    -- Nothing is left to pay, and the cards have not got their money back.
+    total_amount = 0
+    and gift_card_amount > 0
+    and paid_at is not null
+    and store_status not in (
+        'pending', 'cancelled', 'failed', 'trash', 'deleted', 'checkout-draft', 'auto-draft'
+    ) as is_paid_by_gift_card,
     created_at,
     modified_at,
     paid_at,

@@ -16,6 +16,10 @@ select
     {{ round_money('refunds.store_refund_amount', 'sales.currency_digits') }} as receivable_amount,
     refunds.store_tax_amount as tax_amount,
     {{ round_money('coalesce(refunds.store_tips_amount, 0)', 'sales.currency_digits') }} as tips_amount,
+    {{ round_money('coalesce(refunds.store_gift_cards_sold_amount, 0)', 'sales.currency_digits') }}
+        as gift_cards_sold_amount,
+    -- What cards alone have paid goes back to them.
+    sales.payment_key is null as is_returned_to_gift_card,
     refunds.store_refunded_at as refunded_at,
     refunds.accounting_date as posting_date,
     refunds.store_payload_sha256 as payload_sha256

@@ -1,6 +1,38 @@
--- Orders whose revenue may be booked: captured, correlated beyond doubt, and adding up. Amounts in the order's
--- currency, rounded to its digits (a store may keep more decimals than its currency has).
-with captured as (
+-- Orders whose revenue may be booked: captured, correlated beyond doubt, and adding up; or paid by gift cards alone.
+-- Amounts in the order's currency, rounded to its digits (a store may keep more decimals than its currency has).
+with paid as (
+    select
+        order_key,
+        payment_key,
+        gateway_id,
+        gateway_system,
+        source_table as payment_source_table,
+        captured_at,
+        accounting_date as posting_date,
+        payload_sha256 as payment_payload_sha256,
+        false as is_paid_by_gift_card
+    from {{ ref('int_payments_correlated') }}
+    where
+        is_matched
+        -- An order in several captures is sold with the last of them.
+        and not coalesce(is_earlier_part, false)
+        and match_status <> 'timing'
+    union all
+    select
+        order_key,
+        cast(null as varchar) as payment_key,
+        cast(null as varchar) as gateway_id,
+        cast(null as varchar) as gateway_system,
+        cast(null as varchar) as payment_source_table,
+        paid_at as captured_at,
+        {{ local_date('paid_at', 'time_zone') }} as posting_date,
+        cast(null as varchar) as payment_payload_sha256,
+        true as is_paid_by_gift_card
+    from {{ ref('int_orders_enriched') }}
+    where is_paid_by_gift_card
+),
+
+captured as (
     select
         orders.order_key,
         orders.store_id,
@@ -11,32 +43,31 @@ with captured as (
         orders.base_currency_code,
         base_digits.exponent as base_digits,
         entities.erp_id,
-        payments.payment_key,
-        payments.gateway_id,
-        payments.gateway_system,
-        payments.source_table as payment_source_table,
-        payments.captured_at,
-        payments.accounting_date as posting_date,
+        paid.payment_key,
+        paid.gateway_id,
+        paid.gateway_system,
+        paid.payment_source_table,
+        paid.captured_at,
+        paid.posting_date,
         {{ round_money('orders.total_amount', 'orders.currency_digits') }} as receivable_amount,
-        {{ round_money('orders.lines_amount + orders.fees_amount - orders.tips_amount', 'orders.currency_digits') }}
-            as revenue_amount,
+        {{ round_money(
+            'orders.lines_amount + orders.fees_amount - orders.tips_amount - orders.gift_cards_sold_amount',
+            'orders.currency_digits'
+        ) }} as revenue_amount,
         {{ round_money('orders.tips_amount', 'orders.currency_digits') }} as tips_amount,
         {{ round_money('orders.shipping_amount', 'orders.currency_digits') }} as shipping_amount,
         {{ round_money('orders.gift_card_amount', 'orders.currency_digits') }} as gift_card_amount,
+        {{ round_money('orders.gift_cards_sold_amount', 'orders.currency_digits') }} as gift_cards_sold_amount,
         orders.payload_sha256 as order_payload_sha256,
-        payments.payload_sha256 as payment_payload_sha256
-    from {{ ref('int_payments_correlated') }} as payments
-    inner join {{ ref('int_orders_enriched') }} as orders on payments.order_key = orders.order_key
+        paid.payment_payload_sha256
+    from paid
+    inner join {{ ref('int_orders_enriched') }} as orders on paid.order_key = orders.order_key
     inner join {{ ref('stg_ops__entities') }} as entities on orders.entity_code = entities.entity_code
     left join {{ ref('stg_ops__currency_exponents') }} as base_digits
         on orders.base_currency_code = base_digits.currency_code and base_digits.provider = 'iso'
     where
-        payments.is_matched
-        -- An order in several captures is sold with the last of them.
-        and not coalesce(payments.is_earlier_part, false)
-        and payments.match_status <> 'timing'
-        and orders.amounts_foot
-        and orders.total_amount > 0
+        orders.amounts_foot
+        and (orders.total_amount > 0 or paid.is_paid_by_gift_card)
         and entities.revenue_recognition = 'capture'
 ),
 
@@ -77,6 +108,7 @@ select
     tips_amount,
     shipping_amount,
     gift_card_amount,
+    gift_cards_sold_amount,
     captured_at,
     posting_date,
     order_payload_sha256,

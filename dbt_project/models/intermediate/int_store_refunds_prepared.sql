@@ -43,6 +43,15 @@ tips as (
     group by fees.refund_key
 ),
 
+-- A card whose price is given back can no longer be spent.
+gift_cards_sold as (
+    select
+        subject_key as refund_key,
+        gift_cards_sold_amount
+    from {{ ref('int_gift_cards_sold') }}
+    where subject = 'refund'
+),
+
 split as (
     select
         refunds.refund_key,
@@ -66,8 +75,10 @@ split as (
         end as tax_split,
         cast(-coalesce(tax_lines.tax_amount, 0) as decimal(18, 4)) as named_tax_amount,
         cast(-coalesce(tips.tips_amount, 0) as decimal(18, 4)) as named_tips_amount,
+        coalesce(gift_cards_sold.gift_cards_sold_amount, 0) as named_gift_cards_amount,
         orders.tax_amount as order_tax_amount,
         orders.tips_amount as order_tips_amount,
+        orders.gift_cards_sold_amount as order_gift_cards_amount,
         refunds.created_at,
         refunds.created_at > {{ add_days('clock.as_of', '-(' ~ days_to_wait ~ ')') }} as is_recent,
         refunds.payload_sha256
@@ -78,6 +89,7 @@ split as (
     left join net_lines on refunds.refund_key = net_lines.refund_key
     left join tax_lines on refunds.refund_key = tax_lines.refund_key
     left join tips on refunds.refund_key = tips.refund_key
+    left join gift_cards_sold on refunds.refund_key = gift_cards_sold.refund_key
 )
 
 select
@@ -104,6 +116,11 @@ select
         when 'whole_order' then order_tips_amount
         else cast(0 as decimal(18, 4))
     end as tips_amount,
+    case tax_split
+        when 'named' then named_gift_cards_amount
+        when 'whole_order' then order_gift_cards_amount
+        else cast(0 as decimal(18, 4))
+    end as gift_cards_sold_amount,
     is_recent,
     created_at,
     {{ local_date('created_at', 'time_zone') }} as accounting_date,

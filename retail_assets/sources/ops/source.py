@@ -29,6 +29,8 @@ def ops_source(settings: Settings, operations: Engine) -> Sequence[DltResource]:
     readers: dict[str, Callable[[], Iterable[Row]]] = {
         "entities": lambda: _entities(settings),
         "stores": lambda: _stores(settings),
+        "gift_card_products": lambda: _gift_card_products(settings),
+        "gift_card_openings": lambda: _gift_card_openings(settings),
         "gateways": lambda: _gateways(settings),
         "gateway_stores": lambda: _gateway_stores(settings),
         "gateway_fees": lambda: _gateway_fees(settings),
@@ -84,6 +86,20 @@ def _stores(settings: Settings) -> Iterator[Row]:
             "entity_code": store.entity,
             "site_url": store.site_url or store.base_url,
         }
+
+
+def _gift_card_products(settings: Settings) -> Iterator[Row]:
+    for store in settings.configuration.stores:
+        skus = (("sku", sku.strip().lower()) for sku in store.gift_cards.skus)
+        ids = (("id", str(product)) for product in store.gift_cards.products)
+        for named_by, product in sorted({*skus, *ids}):
+            yield {"store_id": store.id, "named_by": named_by, "product": product}
+
+
+def _gift_card_openings(settings: Settings) -> Iterator[Row]:
+    for store in settings.configuration.stores:
+        for currency, amount in store.gift_cards.opening.items():
+            yield {"store_id": store.id, "currency_code": currency, "opening": amount}
 
 
 def _gateways(settings: Settings) -> Iterator[Row]:

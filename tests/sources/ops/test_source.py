@@ -10,7 +10,7 @@ from retail_assets.contracts import tables_of
 from retail_assets.ops import load_log, quarantine
 from retail_assets.ops.quarantine import Rejection
 from retail_assets.ops.store import open_store
-from retail_assets.settings import FeeRule, Settings, load_settings
+from retail_assets.settings import FeeRule, GiftCards, Settings, load_settings
 from retail_assets.sources.ops import ops_source
 from retail_assets.sources.warehouse import create_raw_tables, load, pipeline_for
 from tests.sources.loading import NOW, Home
@@ -100,6 +100,20 @@ def test_a_fee_contract_reaches_the_models_exactly(home: Home, settings: Setting
     run(home, Settings(settings.home, settings.config_path, configuration, settings.as_of))
     assert home.query("select fee_rule_id, percent, fixed, specificity, valid_to from raw_ops.gateway_fees") == [
         ("home", Decimal("2.9"), Decimal("0.3"), 1, None)
+    ]
+
+
+def test_gift_cards_reach_the_models(home: Home, settings: Settings) -> None:
+    """A card named in another spelling, or twice, or what was owed on cards, was lost on the way to the models."""
+    cards = GiftCards.model_validate({"skus": ["GC-50", "gc-50 "], "products": [12], "opening": {"USD": "10.10"}})
+    stores = (settings.configuration.stores[0].model_copy(update={"gift_cards": cards}),)
+    configuration = settings.configuration.model_copy(update={"stores": stores})
+    run(home, Settings(settings.home, settings.config_path, configuration, settings.as_of))
+    assert home.query("select named_by, product from raw_ops.gift_card_products order by 1") == [
+        ("id", "12"), ("sku", "gc-50"),
+    ]  # fmt: skip
+    assert home.query("select store_id, currency_code, opening from raw_ops.gift_card_openings") == [
+        ("cedar_us", "USD", Decimal("10.1"))
     ]
 
 

@@ -15,7 +15,10 @@ select
     entries.bank_line_key,
     entries.gateway_id,
     case entries.entry_type
-        when 'sale' then '["order:' || entries.order_key || '","capture:' || entries.payment_key || '"]'
+        when 'sale'
+            then
+                '["order:' || entries.order_key || '"'
+                || coalesce(',"capture:' || entries.payment_key || '"', '') || ']'
         when 'refund' then '["order:' || entries.order_key || '","refund:' || entries.refund_key || '"]'
         when 'payout_arrival'
             then '["payout:' || entries.settlement_key || '","bank_line:' || entries.bank_line_key || '"]'

@@ -20,6 +20,7 @@ with sources as (
         payment_payload_sha256 as payload_sha256,
         true as is_receivables_only
     from {{ ref('int_sales_recognised') }}
+    where payment_key is not null
     union all
     select
         'refund/' || refund_key as entry_id,
