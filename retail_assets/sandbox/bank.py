@@ -23,6 +23,12 @@ from retail_assets.sandbox.profiles import ENTITIES, BankProfile
 
 NAMESPACE: Final = "urn:iso:std:iso:20022:tech:xsd:camt.053.001.08"
 _FIRST_SEQUENCE: Final = 181
+#: Of so many payouts of an account in a row, which one comes together with the next, and which one in two parts.
+_EVERY: Final = 30
+_DEPOSIT: Final = 8
+_SPLIT: Final = 14
+_SMALLEST_SPLIT: Final = 1000
+_TOGETHER_WITHIN: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,7 @@ class BankEntry:
     end_to_end_id: str
     remittance: str
     counterparty: str
-    payout_id: str | None = None
+    payout_ids: tuple[str, ...] = ()
     is_reversal: bool = False
 
 
@@ -46,6 +52,12 @@ class BankLine:
     statement_id: str
     entry_number: int
     value_date: date
+    amount: int
+
+    @property
+    def order(self) -> tuple[str, str]:
+        """By which the first of several is found: as keys are compared, which are texts."""
+        return self.statement_id, str(self.entry_number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +86,31 @@ def payout_entries(
     """What the bank books for payouts of ``payer`` up to ``last_day``.
 
     Some lines carry the payer's trace id (where the payout has one), some the payout's id, the rest only say who paid.
-    Those that can be told by an id may be booked a day late.
+    Those that can be told by an id may be booked a day late. Now and then two payouts come in one line, or one in two.
     """
-    for payout in payouts:
-        if payout.returned:
-            # It never got here.
+    counterparty = f"{payer.title()} Payments"
+    sent = [payout for payout in payouts if not payout.returned]
+    place = 0
+    while place < len(sent):
+        payout, together = sent[place], sent[place : place + 2]
+        place += 1
+        if place % _EVERY == _DEPOSIT and _fit_together(together, last_day):
+            place += 1
+            named = payer != "STRIPE" or rng.random() < 0.5
+            text = f"{payer} PAYOUT {' '.join(one.id for one in together)}" if named else f"{payer} TRANSFER"
+            booked, amount = together[1].day.arrival_date, sum(one.amount for one in together)
+            ids = tuple(one.id for one in together)
+            yield BankEntry(amount, booked, booked, "NOTPROVIDED", text, counterparty, ids)
+            continue
+        arrival = payout.day.arrival_date
+        if place % _EVERY == _SPLIT and payout.amount > _SMALLEST_SPLIT and arrival <= last_day:
+            named = payer != "STRIPE" or rng.random() < 0.5
+            text = f"{payer} PAYOUT {payout.id}" if named else f"{payer} TRANSFER"
+            first = payout.amount * rng.randint(55, 80) // 100
+            for amount in (first, payout.amount - first):
+                yield BankEntry(amount, arrival, arrival, "NOTPROVIDED", text, counterparty, (payout.id,))
             continue
         named = payout.trace_id or rng.random() < 0.5
-        arrival = payout.day.arrival_date
         # Not over a weekend: that would look like a payout that is missing.
         may_be_late = named and is_business_day(arrival + DAY, bank.country)
         booked = arrival + DAY if may_be_late and rng.random() < 0.2 else arrival
@@ -94,8 +123,15 @@ def payout_entries(
         else:
             end_to_end, remittance = "NOTPROVIDED", f"{payer} TRANSFER"
         if booked <= last_day:
-            counterparty = f"{payer.title()} Payments"
-            yield BankEntry(payout.amount, booked, booked, end_to_end, remittance, counterparty, payout.id)
+            yield BankEntry(payout.amount, booked, booked, end_to_end, remittance, counterparty, (payout.id,))
+
+
+def _fit_together(payouts: Sequence[Payout], last_day: date) -> bool:
+    """Whether a bank may book these in one line: both are credits and arrive within a few days."""
+    if len(payouts) < 2 or min(payout.amount for payout in payouts) <= 0:
+        return False
+    first, second = (payout.day.arrival_date for payout in payouts)
+    return second <= last_day and (second - first).days <= _TOGETHER_WITHIN
 
 
 def other_entries(
@@ -147,14 +183,15 @@ def make_statements(bank: BankProfile, entries: list[BankEntry], first_day: date
     return statements
 
 
-def payout_lines(statements: list[Statement]) -> dict[str, BankLine]:
-    """The bank line of each payout that is on a statement."""
-    return {
-        entry.payout_id: BankLine(statement.statement_id, number, entry.value_date)
-        for statement in statements
-        for number, entry in enumerate(statement.entries, start=1)
-        if entry.payout_id
-    }
+def payout_lines(statements: list[Statement]) -> dict[str, list[BankLine]]:
+    """The bank lines of each payout that is on a statement, in the order of their keys."""
+    found: dict[str, list[BankLine]] = {}
+    for statement in statements:
+        for number, entry in enumerate(statement.entries, start=1):
+            line = BankLine(statement.statement_id, number, entry.value_date, entry.amount)
+            for payout_id in entry.payout_ids:
+                found.setdefault(payout_id, []).append(line)
+    return {payout_id: sorted(lines, key=lambda line: line.order) for payout_id, lines in found.items()}
 
 
 def write_statement(statement: Statement, folder: Path) -> Path:

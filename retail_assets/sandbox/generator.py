@@ -4,6 +4,7 @@ The same parameters give the same bytes: every choice comes from a generator see
 """
 
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -34,7 +35,7 @@ from retail_assets.sandbox.ledgers import GatewayLedger
 from retail_assets.sandbox.minor import text
 from retail_assets.sandbox.orders import OrderMaker
 from retail_assets.sandbox.payments import LedgerLine, Payout, StripeAccount
-from retail_assets.sandbox.plan import SHORTEST_DAYS, Planner, Window, share_cases, share_orders
+from retail_assets.sandbox.plan import SHORTEST_DAYS, AccountCase, Planner, Window, share_cases, share_orders
 from retail_assets.sandbox.profiles import (
     BANKS,
     CHANNELS,
@@ -412,6 +413,18 @@ class _WorldMaker:
             }
         )
 
+    def _plant(self, case: AccountCase, paid: _Paid, payout: Payout, truth: TruthWriter) -> None:
+        """A payout that is on the bank in an unusual way."""
+        self.cases[case.value] = self.cases.get(case.value, 0) + 1
+        truth.cases.append(
+            {
+                "case": case.value,
+                "order_key": None,
+                "settlement_line_key": None,
+                "settlement_key": f"{paid.gateway_id}:{payout.id}",
+            }
+        )
+
     def _bank(self, bank: BankProfile, paid: list[_Paid], truth: TruthWriter) -> list[banking.Statement]:
         # A statement is made the morning after its day.
         last_day: date = self._parameters.as_of.date() - timedelta(days=1)
@@ -423,11 +436,19 @@ class _WorldMaker:
         entries += banking.other_entries(bank, self._first_day, last_day, taken, rng)
         statements = banking.make_statements(bank, entries, self._first_day, last_day)
         lines = banking.payout_lines(statements)
+        payouts_of = Counter(line for found in lines.values() for line in found)
         for one, payout in [(account, payout) for account in paid for payout in account.payouts]:
             one.books.payout(payout)
-            line = lines.get(payout.id)
-            if line:
+            found = lines.get(payout.id, [])
+            # Of several the first stands for all.
+            line = found[0] if found else None
+            for part in found if len(found) > 1 else []:
+                key = f"{bank.bank_id}:{part.statement_id}:{part.entry_number}"
+                one.books.arrival(payout, part.value_date, part=part.amount, line_key=key)
+            if line and len(found) == 1:
                 one.books.arrival(payout, line.value_date)
+            if line and (len(found) > 1 or payouts_of[line] > 1):
+                self._plant(AccountCase.SPLIT if len(found) > 1 else AccountCase.DEPOSIT, one, payout, truth)
             truth.payouts.append(
                 {
                     "settlement_key": f"{one.gateway_id}:{payout.id}",

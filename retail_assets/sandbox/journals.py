@@ -178,12 +178,13 @@ class TrueBooks:
         created = int(payout.day.created_at.timestamp())
         self._write(f"payout/{self._gateway.gateway_id}:{payout.id}", "payout", self.day(created), entry)
 
-    def arrival(self, payout: Payout, value_date: date) -> None:
-        """Money reaches the bank."""
+    def arrival(self, payout: Payout, value_date: date, *, part: int = 0, line_key: str = "") -> None:
+        """Money reaches the bank; of a payout in several lines, ``part`` by the line of that key."""
         entry = _Entry([])
-        entry.debit(BANK, payout.amount)
-        entry.credit(CASH_IN_TRANSIT, payout.amount)
-        self._write(f"bank/{self._gateway.gateway_id}:{payout.id}", "payout_arrival", value_date, entry)
+        entry.debit(BANK, part or payout.amount)
+        entry.credit(CASH_IN_TRANSIT, part or payout.amount)
+        entry_id = f"bank/{self._gateway.gateway_id}:{payout.id}" + (f"/{line_key}" if line_key else "")
+        self._write(entry_id, "payout_arrival", value_date, entry)
 
     def _cash(self, line: LedgerLine, fee_account: str) -> _Entry:
         entry = _Entry([])

@@ -67,6 +67,8 @@ class AccountCase(StrEnum):
     TOPUP = "topup"
     LOAN = "gateway_loan"
     DONATION = "donation"
+    DEPOSIT = "several_payouts_in_one_deposit"
+    SPLIT = "payout_in_several_deposits"
 
 
 #: Cases that must be found as an exception of the same name.

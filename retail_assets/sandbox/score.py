@@ -123,7 +123,8 @@ class CaseScore:
     Attributes:
         planted: how often it was planted.
         expected, found, invented: its exceptions where it is one that must raise one, else the links of its lines, or
-            the verdicts on lines of no order; ``invented`` are exceptions of its type, or links, that are not true.
+            the verdicts on lines of no order and on payouts; ``invented`` are exceptions of its type, or links, that
+            are not true.
         lines: settlement lines that belong to its orders.
         linked: lines that were given to an order, rightly or not.
         false_matches: lines that were given to the wrong one, or to one where there is none.
@@ -326,23 +327,29 @@ def _models_seconds(home: Path) -> float | None:
 def _compare(connection: duckdb.DuckDBPyConnection, truth: Truth, faults: Sequence[Mapping[str, str]]) -> Score:
     exceptions, technical, cases = _exceptions(connection, truth, faults)
     journals, held = _journals(connection, truth)
+    payouts = _payouts(connection, truth)
     return Score(
         truth.seed, truth.as_of, truth.orders, _links(connection, truth), exceptions, technical,
-        _payouts(connection, truth), journals, held, _balances(connection, truth), cases,
-        _by_case(connection, truth, exceptions, cases),
+        payouts, journals, held, _balances(connection, truth), cases,
+        _by_case(connection, truth, exceptions, cases, payouts),
     )  # fmt: skip
 
 
 def _by_case(
-    connection: duckdb.DuckDBPyConnection, truth: Truth, exceptions: Part, cases: Mapping[str, Mapping[str, int]]
-) -> dict[str, CaseScore]:
+    connection: duckdb.DuckDBPyConnection, truth: Truth, exceptions: Part, cases: Mapping[str, Mapping[str, int]],
+    payouts: Part,
+) -> dict[str, CaseScore]:  # fmt: skip
     """Each settlement line counts for the case of its order, or for its own where it has no order."""
     case_of = {key: case.case for case in truth.cases for key in (case.order_key, case.settlement_line_key) if key}
     lines_of_no_order = {case.settlement_line_key for case in truth.cases if not case.order_key}
     scores = {case.case: CaseScore() for case in sorted(truth.cases, key=lambda case: case.case)}
     scores[ORDINARY] = CaseScore()
+    not_right = {mistake.partition(" ")[0] for mistake in (*payouts.wrong, *payouts.missed)}
     for case in truth.cases:
         scores[case.case].planted += 1
+        if not case.order_key and not case.settlement_line_key:
+            scores[case.case].expected += 1
+            scores[case.case].found += case.settlement_key not in not_right
     rows = connection.execute(
         "select settlement_line_key, order_key, match_status from marts.rec_settlement_lines"
     ).fetchall()

@@ -106,10 +106,13 @@ def _of_refunds(
 def _of_payouts(state: State, gateway: GatewayProfile, as_of: int) -> set[tuple[str, str]]:
     found: set[tuple[str, str]] = set()
     lines = bank_lines(state, gateway.bank_id)
+    # Several payouts in one line, or one in several, are no matter of one to one.
+    composed = {case["settlement_key"] for case in state.truth["cases"] if not case["settlement_line_key"]}
     for payout in state.rows(gateway.gateway_id, "payouts"):
         key = f"{gateway.gateway_id}:{payout['id']}"
         if payout["status"] == "failed":
             found.add(("payout_failed", key))
+        if payout["status"] == "failed" or key in composed:
             continue
         amount = money.from_minor(payout["amount"], payout["currency"], "stripe")
         names = {payout["id"], payout["trace_id"]["value"]} - {None}
