@@ -7,7 +7,7 @@ of case 3. Journal lines read ``account amount``, debit positive, in the books' 
 
 import json
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -751,6 +751,24 @@ def test_15_record_delivered_twice(found: Findings) -> None:
 
 
 @planted
+def _order_made_twice(world: HardWorld) -> None:
+    for order_id, minutes in ((1504, 0), (1505, 4), (1506, 90)):
+        world.sale(order_id, "33.00", created=SOLD + timedelta(minutes=minutes), billing_email="twice@example.com")
+    # Of the second pair one was given back.
+    for order_id in (1507, 1508):
+        world.sale(order_id, "34.00", billing_email="twice@example.com")
+    world.store_refund("cedar_us:1598", "cedar_us:1508", "34.00", when=LATER, gateway_refund="re_1508")
+    world.gateway_refund("stripe_us", "re_1508", "ch_1508", "34.00", when=LATER)
+
+
+def test_15_order_made_twice(found: Findings) -> None:
+    """A customer orders and pays the same basket twice within minutes: both are sold, and somebody should ask."""
+    assert found.exceptions("cedar_us:1505") == ["duplicate_order"]
+    assert found.ready("sale/cedar_us:1505")
+    assert found.exceptions("cedar_us:1504", "cedar_us:1506", "cedar_us:1507", "cedar_us:1508") == []
+
+
+@planted
 def _test_data(world: HardWorld) -> None:
     world.order("cedar_us:1601", "45.00", created=SOLD)
     world.add(
@@ -1018,7 +1036,7 @@ def test_no_case_disturbs_another(found: Findings) -> None:
         "amount_mismatch", "dispute_open", "dispute_double_loss", "payout_failed", "duplicate_payment",
         "payment_missing", "order_missing", "refund_missing_in_store", "refund_missing_in_gateway", "refund_failed",
         "unknown_line_type", "order_edited_after_payment", "contract_violation", "tax_store_vs_engine",
-        "gift_card_imbalance",
+        "gift_card_imbalance", "duplicate_order",
     }  # fmt: skip
     kinds = {kind for (kind,) in found.query("select distinct exception_type from marts.rec_exceptions")}
     assert kinds <= known

@@ -10,6 +10,8 @@ with raised as (
         "int_exceptions_fees",
         "int_exceptions_tax",
         "int_exceptions_gift_cards",
+        "int_exceptions_duplicate_orders",
+        "int_exceptions_stock",
         "int_exceptions_records",
     ]) | indent(4) }}
 )

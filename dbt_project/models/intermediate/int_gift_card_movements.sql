@@ -1,18 +1,40 @@
 -- The sub-ledger of gift cards: what an order or a refund issues, redeems, takes back or gives back, beside what the
 -- ledger has for it. Amounts in the order's currency. What is booked is in the month of its entry.
-with ledger as (
+with heads as (
     select
-        lines.entry_id,
-        min(entries.entity_code) as entity_code,
-        min(entries.order_key) as order_key,
-        min(entries.refund_key) as refund_key,
-        min(entries.posting_date) as posting_date,
-        min(lines.currency_code) as currency_code,
-        -sum(lines.amount) as ledger_amount
-    from {{ ref('int_journal_lines_balanced') }} as lines
-    inner join {{ ref('int_journal_entries_drafted') }} as entries on lines.entry_id = entries.entry_id
-    where lines.account_role = 'gift_card_liability'
-    group by lines.entry_id
+        'sale/' || order_key as entry_id,
+        order_key,
+        cast(null as varchar) as refund_key,
+        posting_date
+    from {{ ref('int_sales_recognised') }}
+    union all
+    select
+        'refund/' || refund_key as entry_id,
+        order_key,
+        refund_key,
+        posting_date
+    from {{ ref('int_refunds_recognised') }}
+),
+
+booked as (
+    select
+        entry_id,
+        min(entity_code) as entity_code,
+        min(currency_code) as currency_code,
+        -sum(amount) as ledger_amount
+    from {{ ref('int_journal_lines_balanced') }}
+    where account_role = 'gift_card_liability'
+    group by entry_id
+),
+
+ledger as (
+    select
+        booked.*,
+        heads.order_key,
+        heads.refund_key,
+        heads.posting_date
+    from booked
+    inner join heads on booked.entry_id = heads.entry_id
 ),
 
 cards as (

@@ -1,4 +1,5 @@
--- What the ERP's account of gift cards moved by, month by month: by our own postings and by others'.
+-- What others than this platform booked on the ERP's account of gift cards, month by month; a row without a month for
+-- an account on which they booked nothing. Our own postings are what the ledger says.
 with accounts as (
     select
         mapping.entity_code,
@@ -19,22 +20,33 @@ ours as (
     select erp_document_key
     from {{ ref('stg_erp__journal_entries') }}
     where posting_key is not null
+),
+
+-- Of all documents but ours.
+others as (
+    select
+        accounts.entity_code,
+        lines.posting_date,
+        lines.credit_amount - lines.debit_amount as amount
+    from {{ ref('stg_erp__gl_entries') }} as lines
+    inner join accounts
+        on
+            lines.erp_id = accounts.erp_id
+            and lines.company = accounts.company
+            and lines.erp_account = accounts.erp_account
+    left join ours on lines.erp_id || ':Journal Entry:' || lines.voucher_id = ours.erp_document_key
+    where lines.docstatus = 1 and ours.erp_document_key is null
+),
+
+entities as (
+    select distinct entity_code
+    from accounts
 )
 
 select
-    accounts.entity_code,
-    cast(date_trunc('month', lines.posting_date) as date) as period_month,
-    cast(sum(lines.credit_amount - lines.debit_amount) as decimal(18, 4)) as erp_amount,
-    cast(
-        sum(case when ours.erp_document_key is null then lines.credit_amount - lines.debit_amount else 0 end)
-        as decimal(18, 4)
-    ) as erp_other_amount
-from {{ ref('stg_erp__gl_entries') }} as lines
-inner join accounts
-    on
-        lines.erp_id = accounts.erp_id
-        and lines.company = accounts.company
-        and lines.erp_account = accounts.erp_account
-left join ours on lines.erp_id || ':Journal Entry:' || lines.voucher_id = ours.erp_document_key
-where lines.docstatus = 1
-group by accounts.entity_code, cast(date_trunc('month', lines.posting_date) as date)
+    entities.entity_code,
+    cast(date_trunc('month', others.posting_date) as date) as period_month,
+    cast(coalesce(sum(others.amount), 0) as decimal(18, 4)) as erp_other_amount
+from entities
+left join others on entities.entity_code = others.entity_code
+group by entities.entity_code, cast(date_trunc('month', others.posting_date) as date)

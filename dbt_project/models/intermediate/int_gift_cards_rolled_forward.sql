@@ -1,5 +1,5 @@
--- The sub-ledger of gift cards rolled forward month by month, against the ledger's account and the ERP's. Months in
--- which nothing moved have no row.
+-- The sub-ledger of gift cards rolled forward month by month, against the ledger's account and what others booked
+-- on the ERP's. Months in which nothing moved have no row.
 with openings as (
     select
         stores.entity_code,
@@ -38,7 +38,6 @@ erp as (
         movements.entity_code,
         in_base_currency.currency_code,
         movements.period_month,
-        movements.erp_amount,
         movements.erp_other_amount
     from {{ ref('int_gift_cards_in_erp') }} as movements
     inner join in_base_currency on movements.entity_code = in_base_currency.entity_code
@@ -67,7 +66,6 @@ sides as (
             when is_booked then 0
             else issued_amount - redeemed_amount - voided_amount + returned_amount
         end as not_booked_amount,
-        0 as erp_amount,
         0 as erp_other_amount
     from {{ ref('int_gift_card_movements') }}
     union all
@@ -82,9 +80,9 @@ sides as (
         0 as change_amount,
         0 as ledger_amount,
         0 as not_booked_amount,
-        erp_amount,
         erp_other_amount
     from erp
+    where period_month is not null
 ),
 
 months as (
@@ -99,7 +97,6 @@ months as (
         sum(change_amount) as change_amount,
         sum(ledger_amount) as ledger_amount,
         sum(not_booked_amount) as not_booked_amount,
-        sum(erp_amount) as erp_amount,
         sum(erp_other_amount) as erp_other_amount
     from sides
     group by entity_code, currency_code, period_month
@@ -115,10 +112,6 @@ rolled as (
             partition by months.entity_code, months.currency_code order by months.period_month
             rows between unbounded preceding and current row
         ) as changes_amount,
-        sum(months.erp_amount) over (
-            partition by months.entity_code, months.currency_code order by months.period_month
-            rows between unbounded preceding and current row
-        ) as erp_closing_amount,
         sum(months.erp_other_amount) over (
             partition by months.entity_code, months.currency_code order by months.period_month
             rows between unbounded preceding and current row
@@ -159,9 +152,7 @@ select
     cast(ledger_amount as decimal(18, 4)) as ledger_amount,
     cast(not_booked_amount as decimal(18, 4)) as not_booked_amount,
     cast(ledger_difference_amount as decimal(18, 4)) as ledger_difference_amount,
-    cast(case when is_in_erp then erp_amount end as decimal(18, 4)) as erp_amount,
     cast(case when is_in_erp then erp_other_amount end as decimal(18, 4)) as erp_other_amount,
-    cast(case when is_in_erp then erp_closing_amount end as decimal(18, 4)) as erp_closing_amount,
     cast(erp_difference_amount as decimal(18, 4)) as erp_difference_amount,
     case
         when abs(ledger_difference_amount) > tolerance_amount then 'ledger_difference'

@@ -14,9 +14,7 @@ select
     ledger_amount,
     not_booked_amount,
     ledger_difference_amount,
-    erp_amount,
     erp_other_amount,
-    erp_closing_amount,
     erp_difference_amount,
     gift_card_status
 from {{ ref('int_gift_cards_rolled_forward') }}
