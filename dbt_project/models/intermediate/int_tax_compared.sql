@@ -104,7 +104,7 @@ sides as (
         cast(null as date) as engine_date,
         sales.posting_date as ledger_date,
         cast(null as timestamp) as occurred_at
-    from {{ ref('int_journal_lines_sales') }} as lines
+    from {{ ref('int_journal_lines_balanced') }} as lines
     inner join {{ ref('int_sales_recognised') }} as sales on lines.entry_id = 'sale/' || sales.order_key
     inner join orders on sales.order_key = orders.order_key
     where lines.account_role = 'tax_payable'
@@ -125,7 +125,7 @@ sides as (
         cast(null as date) as engine_date,
         refunds.posting_date as ledger_date,
         cast(null as timestamp) as occurred_at
-    from {{ ref('int_journal_lines_refunds') }} as lines
+    from {{ ref('int_journal_lines_balanced') }} as lines
     inner join {{ ref('int_refunds_recognised') }} as refunds on lines.entry_id = 'refund/' || refunds.refund_key
     inner join orders on refunds.order_key = orders.order_key
     where lines.account_role = 'tax_payable'
