@@ -20,14 +20,11 @@ class Compiled:
     Args:
         warehouse: has all seeds, views and empty tables.
         statements: one for each table, in the order in which they need one another.
-        models: the SQL of every model by its name.
         promises: the SQL of every data test that stops a build, by its name; a row that it finds breaks it.
     """
 
-    def __init__(
-        self, warehouse: Warehouse, statements: Sequence[str], models: Mapping[str, str], promises: Mapping[str, str]
-    ) -> None:
-        self.warehouse, self.statements, self.models, self.promises = warehouse, statements, models, promises
+    def __init__(self, warehouse: Warehouse, statements: Sequence[str], promises: Mapping[str, str]) -> None:
+        self.warehouse, self.statements, self.promises = warehouse, statements, promises
 
     def build(self, raw: Warehouse, home: Path, *changes: str) -> Warehouse:
         """Every model made anew over a copy of a warehouse's raw rows; what was in ``home`` goes.
@@ -60,7 +57,6 @@ def compiled_project(home: Path) -> Compiled:
     return Compiled(
         warehouse,
         tuple(_statements(models[key] for key in order if key in models)),
-        {model["name"]: model["compiled_code"] for model in models.values()},
         {
             node["name"]: node["compiled_code"]
             for node in nodes.values()

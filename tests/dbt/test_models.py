@@ -107,6 +107,7 @@ def test_a_new_gateway_is_a_folder_and_an_entry(manifest: dict[str, Any]) -> Non
         "settlement_lines",
         "payout_lines",
         "payments",
+        "payers",
         "refunds",
         "disputes",
         "payouts",

@@ -1,27 +1,37 @@
 {{ config(materialized='view') }}
 
 -- What is wrong between an order and its payment, seen from the order.
+with suggestions as (
+    select
+        order_key,
+        {{ sorted_list('payment_key') }} as payment_keys
+    from {{ ref('int_match_suggestions') }}
+    group by order_key
+)
+
 select
     'payment_missing' as exception_type,
-    order_key as subject_key,
-    entity_code,
-    store_id,
-    gateway_id,
-    order_key,
+    orders.order_key as subject_key,
+    orders.entity_code,
+    orders.store_id,
+    orders.gateway_id,
+    orders.order_key,
     cast(null as varchar) as settlement_key,
     cast(null as varchar) as settlement_line_key,
     cast(null as varchar) as bank_line_key,
-    cast(total_amount as decimal(18, 4)) as amount_at_risk,
-    currency_code,
-    coalesce(paid_at, created_at) as opened_at,
+    cast(orders.total_amount as decimal(18, 4)) as amount_at_risk,
+    orders.currency_code,
+    coalesce(orders.paid_at, orders.created_at) as opened_at,
     {{ json_text([
-        ("order_number", "order_number"),
-        ("store_status", "store_status"),
-        ("order_total", "cast(total_amount as varchar)"),
-        ("paid_in_store_at", "cast(paid_at as varchar)"),
+        ("order_number", "orders.order_number"),
+        ("store_status", "orders.store_status"),
+        ("order_total", "cast(orders.total_amount as varchar)"),
+        ("paid_in_store_at", "cast(orders.paid_at as varchar)"),
+        ("suggested_payments", "suggestions.payment_keys"),
     ]) }} as evidence
-from {{ ref('int_orders_judged') }}
-where order_status = 'payment_missing' and stale_authorisation_key is null
+from {{ ref('int_orders_judged') }} as orders
+left join suggestions on orders.order_key = suggestions.order_key
+where orders.order_status = 'payment_missing' and orders.stale_authorisation_key is null
 
 union all
 select

@@ -3,25 +3,28 @@
 -- What is wrong with a line of a gateway's ledger.
 select
     'order_missing' as exception_type,
-    settlement_line_key as subject_key,
-    entity_code,
-    store_id,
-    gateway_id,
-    order_key,
-    settlement_key,
-    settlement_line_key,
+    lines.settlement_line_key as subject_key,
+    lines.entity_code,
+    lines.store_id,
+    lines.gateway_id,
+    lines.order_key,
+    lines.settlement_key,
+    lines.settlement_line_key,
     cast(null as varchar) as bank_line_key,
-    cast(gross_amount as decimal(18, 4)) as amount_at_risk,
-    currency_code,
-    booked_at as opened_at,
+    cast(lines.gross_amount as decimal(18, 4)) as amount_at_risk,
+    lines.currency_code,
+    lines.booked_at as opened_at,
     {{ json_text([
-        ("payment", "payment_key"),
-        ("gross", "cast(gross_amount as varchar)"),
-        ("description", "description"),
-        ("booked_at", "cast(booked_at as varchar)"),
+        ("payment", "lines.payment_key"),
+        ("gross", "cast(lines.gross_amount as varchar)"),
+        ("description", "lines.description"),
+        ("booked_at", "cast(lines.booked_at as varchar)"),
+        ("suggested_order", "suggestions.order_key"),
+        ("suggested_by", "suggestions.evidence_class"),
     ]) }} as evidence
-from {{ ref('int_settlement_lines_judged') }}
-where line_type = 'charge' and match_status = 'missing_in_store'
+from {{ ref('int_settlement_lines_judged') }} as lines
+left join {{ ref('int_match_suggestions') }} as suggestions on lines.payment_key = suggestions.payment_key
+where lines.line_type = 'charge' and lines.match_status = 'missing_in_store'
 
 union all
 select

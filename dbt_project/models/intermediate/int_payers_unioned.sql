@@ -1,0 +1,3 @@
+{{ config(materialized='view') }}
+
+{{ union_gateways('payers', ["payment_key", "payer_email"]) }}
