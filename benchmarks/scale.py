@@ -27,13 +27,13 @@ _INSTANCES: Final = frozenset({"store_id", "gateway_id", "bank_id", "tax_engine_
 _NOT_COPIED: Final = frozenset({"load_status", "quarantine"})
 
 
-def large_warehouse(home: Path, orders: int, *, generated: int = 20_000) -> dict[str, str]:
+def large_warehouse(home: Path, orders: int, *, generated: int = 20_000, seed: int = 7) -> dict[str, str]:
     """Fill ``home/warehouse.duckdb`` with so many orders and all that belongs to them.
 
     Returns:
         The environment that dbt needs to build on it.
     """
-    generate(home, orders=min(orders, generated))
+    generate(home, seed=seed, orders=min(orders, generated))
     environment = {"RETAIL_HOME": str(home), "RETAIL_AS_OF": AS_OF}
     with running_server(home, sandbox_credentials()) as server:
         settings = load_settings(environment | {"SANDBOX_URL": server.url})
