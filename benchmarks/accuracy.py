@@ -21,7 +21,7 @@ _TARGET: Final = Path(__file__).resolve().parents[1] / "docs" / "accuracy.md"
 _HEAD: Final = """\
 # How right the chain is
 
-`make bench ONLY=accuracy` writes this page: it makes simulated retailers (one for each seed, {orders} orders each, up to
+`make bench ONLY=accuracy` writes this page: it makes simulated retailers (one for each seed, {orders} orders, up to
 {as_of}), loads them over their interfaces, builds all models and compares the marts with the ground truth, as
 `retail sandbox score` does. The data is simulated: it says how the chain handles cases that are known, and nothing
 about those that are not.
