@@ -444,6 +444,11 @@ class Policy(_Model):
         ("Tip", "Tips", "Gratuity", "Trinkgeld"),
         description="Names of the fee lines of orders that are tips; case does not matter.",
     )
+    invoices: Literal["none", "erp"] = Field(
+        "none",
+        description="Where web orders are invoiced: nowhere, or in the ERP. Then every paid order must have an invoice "
+        "there and every refund of it a credit note, from the first invoice on that names an order.",
+    )
 
 
 class Policies(_Model):

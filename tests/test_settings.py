@@ -303,6 +303,7 @@ def test_policies_are_overridden_per_entity(
         "disputes": "receivable",
         "tips": "staff",
         "tip_names": ("Tip", "Tips", "Gratuity", "Trinkgeld"),
+        "invoices": "none",
     }
     assert configuration.policy("US").tolerance_minor_units == 1
 

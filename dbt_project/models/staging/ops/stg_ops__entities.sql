@@ -11,5 +11,6 @@ select
     bank_grace_days,
     disputes,
     tips,
-    tip_names
+    tip_names,
+    coalesce(invoices, 'none') as invoices
 from {{ source('ops', 'entities') }}
