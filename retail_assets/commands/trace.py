@@ -275,6 +275,16 @@ _SECTIONS: Final = {
             or postings.entry_id in (select entry_id from found_entries)
         order by documents.posting_date, documents.erp_document_key
     """,
+    "suggestions": """
+        select
+            payment_key, order_key, evidence_class, confidence, calibrated_on_count, currency_code, captured_amount
+        from marts.rec_match_suggestions
+        where
+            order_key in (select order_key from found_orders)
+            or payment_key in (select payment_key from found_lines)
+            or payment_key in (select key from named where kind = 'payment')
+        order by payment_key
+    """,
     "exceptions": """
         select exception_id, exception_type, amount_at_risk, currency_code, owner, suggested_action
         from marts.rec_exceptions
@@ -380,7 +390,9 @@ def _rows(connection: duckdb.DuckDBPyConnection, query: str, parameters: Any = N
 def _add_records(connection: duckdb.DuckDBPyConnection, found: dict[str, Rows], *, with_payload: bool) -> None:
     """``records`` for each row: where each hash of the row is in the raw tables."""
     sources = _rows(connection, _ENTRY_SOURCES)
-    rows = [row for name, section in found.items() if name not in ("named", "exceptions") for row in section]
+    rows = [
+        row for name, section in found.items() if name not in ("named", "suggestions", "exceptions") for row in section
+    ]
     hashes = {row[column] for row in rows for column in _hash_columns(row) if row[column]}
     hashes |= {source["payload_sha256"] for source in sources if source["payload_sha256"]}
     places = _places(connection, hashes, with_payload=with_payload)
@@ -497,6 +509,8 @@ _LABELS: Final = {
     "base_currency_code": "base",
     "match_rule": "matched by",
     "bank_match_rule": "bank line matched by",
+    "evidence_class": "by",
+    "calibrated_on_count": "measured on",
 }
 
 

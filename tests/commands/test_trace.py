@@ -17,6 +17,7 @@ from retail_assets.ops.store import open_store, writing
 from retail_assets.settings import Settings, load_settings
 from tests.dbt.scenario import play
 from tests.dbt.warehouse import Warehouse
+from tests.dbt.world import at
 from tests.support.chain import AS_OF, environment
 
 pytestmark = pytest.mark.slow
@@ -38,6 +39,9 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         "erp.sales_invoices", **common, id="SINV-1001", order_reference="1001", currency="USD", total_amount="110.38",
         is_return=False, posting_date=date(2026, 10, 20), modified="2026-11-01 00:00:00",
     )  # fmt: skip
+    # Nothing but their amount and time tells that these belong together.
+    world.order("cedar_us:1090", "77.77", created=at("2026-10-22 15:00"))
+    world.charge("stripe_us", "ch_1090", "77.77", when=at("2026-10-22 15:02"), fee="2.00")
     warehouse = Warehouse(tmp_path_factory.mktemp("trace"))
     world.write(warehouse)
     built = warehouse.dbt("build", "--exclude-resource-types", "unit_test", "test")
@@ -176,3 +180,11 @@ def test_scripts_get_json_and_an_exit_code(cli: CliRunner) -> None:
     assert shown.exit_code == 0
     assert json.loads(shown.output)["payouts"][0]["net_amount"]
     assert cli.invoke(app, ["trace", "nonsense-42", "--json"]).exit_code == 1
+
+
+@pytest.mark.parametrize("name", ["1090", "ch_1090"])
+def test_a_suggested_order_is_told_from_both_ends(settings: Settings, name: str) -> None:
+    """Whoever works an order without payment had to look through the gateway's list for one of its amount."""
+    (suggestion,) = trace_of(settings, name)["suggestions"]
+    assert (suggestion["payment_key"], suggestion["order_key"]) == ("stripe_us:ch_1090", "cedar_us:1090")
+    assert suggestion["evidence_class"] == "payer unknown, within minutes, only candidate"
