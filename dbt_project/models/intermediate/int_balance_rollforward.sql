@@ -40,7 +40,7 @@ daily as (
         sum(case when lines.line_type in ('payout', 'payout_reversal') then -lines.net_amount else 0 end)
             as paid_out_amount,
         count(*) as line_count
-    from {{ ref('int_settlement_lines_typed') }} as lines
+    from {{ ref('int_settlement_lines_judged') }} as lines
     left join closings
         on
             lines.gateway_id = closings.gateway_id

@@ -1,9 +1,13 @@
 -- The verdict on every settlement line: which order it belongs to and whether that explains it.
-with charge_lines as (
+with lines as (
+    select * from {{ ref('int_settlement_lines_typed') }}
+),
+
+charge_lines as (
     select
         payment_key,
         count(*) as line_count
-    from {{ ref('int_settlement_lines_typed') }}
+    from lines
     where line_type = 'charge'
     group by payment_key
 ),
@@ -31,7 +35,7 @@ joined as (
         refunds.store_refund_key,
         refunds.match_status as refund_match_status,
         refunds.match_rule as refund_match_rule
-    from {{ ref('int_settlement_lines_typed') }} as lines
+    from lines
     left join {{ ref('int_payments_correlated') }} as payments on lines.payment_key = payments.payment_key
     left join charge_lines on lines.payment_key = charge_lines.payment_key
     left join {{ ref('int_refunds_joined') }} as refunds on lines.gateway_refund_key = refunds.gateway_refund_key

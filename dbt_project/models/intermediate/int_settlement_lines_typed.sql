@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 -- A failed payout keeps its lines at the gateway; the payout that counts is the latest that did not fail.
 with ranked_payouts as (
     select
