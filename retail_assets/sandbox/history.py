@@ -36,7 +36,7 @@ _UNPAID: Final = frozenset(Kind) - {Kind.PAID, Kind.TRASH_REFUNDED, Kind.DELETED
 #: Our types of the lines that are no sale, by Stripe's category.
 _LINE_TYPES: Final = {
     "risk_reserved_funds": "reserve", "contribution": "contribution", "topup": "topup",
-    "financing_payout": "financing", "financing_paydown": "financing",
+    "financing_payout": "financing", "financing_paydown": "financing", "network_cost": "fee", "tax": "fee_tax",
 }  # fmt: skip
 
 
@@ -113,6 +113,7 @@ class StoreHistory:
         self._channels = channels
         self._watchers = watchers
         self._next_meta = 1
+        self._authorised = ""
         #: The order behind each movement of the other accounts: (gateway id, serial) → order.
         self.channel_orders: dict[tuple[str, int], Order] = {}
         self.channel_refunds: dict[tuple[str, int], Refund] = {}
@@ -174,6 +175,8 @@ class StoreHistory:
         for week in range(2, 6):
             at = window.first + 7 * week * day
             self._other(AccountCase.LOAN, -15 * unit, at, "financing_paydown", "financing_paydown")
+        self._other(AccountCase.FEES, -3 * unit, window.first + 18 * day, "network_cost", "network_cost")
+        self._other(AccountCase.FEES, -unit, window.first + 18 * day + 60, "tax_fee", "tax")
         due = self._account.balance_at_payout(0.6) if gateway.debits_bank else None
         if due:
             # More is held back than there is, and the bank account has to give the rest.
@@ -217,6 +220,12 @@ class StoreHistory:
         if plan.case is Case.PAYMENT_MISSING:
             self._find(plan.case, order.key, None, order.total, order.currency)
             return None
+        if plan.case is Case.STALE_AUTHORISATION:
+            self._authorised = account.other_charge(order, plan.paid - 3, intent_id, live=True)
+            self._find(plan.case, order.key, None, order.total, order.currency)
+            return None
+        if plan.case is Case.TEST_CHARGE:
+            account.other_charge(order, plan.paid - 30, account.new_id("pi"), live=False)
         charged_at = plan.paid - 3
         amount = order.total
         rate = None
@@ -233,7 +242,7 @@ class StoreHistory:
             parts["second"] = (max(1, amount * self._rng.randint(20, 60) // 100), plan.second_capture)
         payment = account.charge(
             order, amount, charged_at, intent_id, evidence=plan.evidence, exchange_rate=rate, order_key=order.key,
-            refunds=sum(refund.amount for refund in refunds), disputed=bool(plan.disputed), **parts,
+            refunds=self._given_back(order, refunds), disputed=bool(plan.disputed), **parts,
         )  # fmt: skip
         self.lines += [payment.line, *payment.others]
         held = plan.case in HOLDING
@@ -245,13 +254,25 @@ class StoreHistory:
             books.charge_line(payment.line, None if plan.case in UNEQUAL else order)
         for refund in refunds:
             self._refund(order, refund, payment, held=held)
+        unknown = None
+        if plan.refunded_there:
+            amount_back = self._given_back(order, refunds)
+            unknown = account.refund(payment, amount_back, plan.refunded_there, "requested_by_customer", order.key)[1]
+            self.lines.append(unknown)
+            books.unknown_refund_line(unknown)
         second = self._second_charge(order) if plan.second_charge else None
         disputes = self._dispute(order, payment) if plan.disputed else []
         if plan.case is not Case.NONE:
-            line = second or (disputes[0] if disputes else payment.line)
+            line = second or unknown or (disputes[0] if disputes else payment.line)
             at_risk = abs(amount - order.total) or amount
             self._find(plan.case, order.key, line, at_risk, order.currency)
         return payment
+
+    def _given_back(self, order: Order, refunds: list[Refund]) -> int:
+        """What the gateway gives back, by the end, of the order's payment."""
+        if order.plan.case is Case.REFUND_AT_GATEWAY_ONLY:
+            return max(1, order.total // 5)
+        return 0 if order.plan.case is Case.REFUND_IN_STORE_ONLY else sum(refund.amount for refund in refunds)
 
     def _dispute(self, order: Order, payment: Payment) -> list[LedgerLine]:
         plan, lost = order.plan, order.plan.case is Case.DISPUTE_LOST
@@ -273,6 +294,9 @@ class StoreHistory:
         return payment.line
 
     def _refund(self, order: Order, refund: Refund, payment: Payment, *, held: bool) -> None:
+        if order.plan.case is Case.REFUND_IN_STORE_ONLY:
+            self._books.refund(refund, held=held)
+            return
         # The plugin asks the gateway a few seconds after the shop has noted the refund.
         at, currency, sold_at = refund.plan.at + 4, self._account.gateway.currency, payment.line.created
         rate = None
@@ -297,18 +321,20 @@ class StoreHistory:
         if plan.evidence is not Evidence.CHARGE_ID:
             return "", {}
         currency = gateway.currency
+        if plan.case is Case.STALE_AUTHORISATION:
+            return self._authorised, {"_stripe_intent_id": intent_id, "_stripe_charge_captured": "no"}
         if payment is None:
             charge_id, fee, net = self._account.new_id("ch"), gateway.fee(order.total, self._store.country), order.total
             net -= fee
         else:
             charge_id, fee, net = payment.charge_id, payment.line.fee, payment.line.net
         # Both are cumulative over charge and refunds, in the settlement currency, and a hint only.
-        net -= sum(refund.amount for refund in refunds)
+        net -= self._given_back(order, refunds)
         metas = {
             "_stripe_intent_id": intent_id, "_stripe_charge_captured": "yes", "_stripe_fee": text(fee, currency),
             "_stripe_net": text(net, currency), "_stripe_currency": currency, "_stripe_upe_payment_type": "card",
         }  # fmt: skip
-        if refunds:
+        if refunds and refunds[-1].gateway_refund_id:
             # Only the last refund is kept on the order.
             metas["_stripe_refund_id"] = refunds[-1].gateway_refund_id
         return charge_id, metas
@@ -319,7 +345,14 @@ class StoreHistory:
         self._next_meta += len(metas)
         modified = modified_at(order, self._as_of)
         self._state.add(
-            "orders", plan.id, plan.number, status_of(order), plan.created, modified, order.customer.id, encode(body)
+            "orders",
+            plan.id,
+            plan.number,
+            status_of(order, refunds),
+            plan.created,
+            modified,
+            order.customer.id,
+            encode(body),
         )
         self.counts["orders"] += 1
         for refund in refunds:

@@ -25,10 +25,6 @@ BANK: Final = "1200"
 CASH_IN_TRANSIT: Final = "1210"
 DISPUTES_RECEIVABLE: Final = "1270"
 SUSPENSE: Final = "1290"
-#: The other side of money that is no sale, by the type of its line.
-NO_SALE: Final = {
-    "payout_reversal": CASH_IN_TRANSIT, "topup": "1220", "reserve": "1260", "financing": "2300", "contribution": "6200",
-}  # fmt: skip
 TAX_PAYABLE: Final = {"US-NY": "2201", "US-CA": "2202", "DE": "2210", "JP": "2220"}
 TIPS_PAYABLE: Final = "2160"
 REVENUE: Final = "4000"
@@ -39,6 +35,11 @@ DISPUTE_FEES: Final = "6110"
 CHARGEBACK_LOSSES: Final = "6120"
 FX_GAIN_LOSS: Final = "6900"
 ROUNDING: Final = "6910"
+#: The other side of money that is no sale, by the type of its line.
+NO_SALE: Final = {
+    "payout_reversal": CASH_IN_TRANSIT, "topup": "1220", "reserve": "1260", "financing": "2300", "contribution": "6200",
+    "fee": GATEWAY_FEES, "fee_tax": "1280",
+}  # fmt: skip
 
 
 Sink = Callable[[dict[str, Any]], None]
@@ -141,6 +142,12 @@ class TrueBooks:
             booked = self._base(refund.amount, refund.order.currency, self.day(sold_at))
         entry.debit(RECEIVABLES, booked)
         entry.credit(FX_GAIN_LOSS, booked + line.amount)
+        self._write_line(line, entry)
+
+    def unknown_refund_line(self, line: LedgerLine) -> None:
+        """A refund that the store does not know waits in suspense."""
+        entry = self._cash(line, GATEWAY_FEES)
+        entry.credit(SUSPENSE, line.amount)
         self._write_line(line, entry)
 
     def dispute_line(self, line: LedgerLine) -> None:

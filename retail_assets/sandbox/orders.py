@@ -254,9 +254,10 @@ class OrderMaker:
         return Charge(self.take_id(), name, method, net, self._taxed(net, customer))
 
     def _fees(self, plan: OrderPlan, customer: Customer) -> list[Charge]:
-        roll = self._rng.random()
+        # What is given back in full has a fee or a tip too.
+        roll = 0 if plan.case is Case.REFUND_FULL else self._rng.random()
         small = self._store.small_amount
-        if plan.case is Case.TIP:
+        if plan.case in (Case.TIP, Case.REFUND_SAME_PAYOUT):
             return [Charge(self.take_id(), TIP, "", 2 * small, [], taxable=False)]
         if roll < 0.04:
             net = 3 * small

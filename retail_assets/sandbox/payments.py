@@ -180,6 +180,17 @@ class StripeAccount:
         }  # fmt: skip
         self._add_charge(body)
 
+    def other_charge(self, order: Order, at: int, intent_id: str, *, live: bool) -> str:
+        """A charge that moves no money: an authorisation that expired, or one made with the keys for tests."""
+        charge_id = self.new_id("ch")
+        body = self._charge_body(
+            order, charge_id, order.total, at, intent_id, self._card_country(order), "visa", Evidence.CHARGE_ID
+        )
+        body |= {"status": "succeeded", "paid": True, "livemode": live, "captured": not live}
+        body["amount_captured"] = 0 if live else order.total
+        self._add_charge(body)
+        return charge_id
+
     def refund(
         self, payment: Payment, amount: int, at: int, reason: str, order_key: str, exchange_rate: Decimal | None = None
     ) -> tuple[str, LedgerLine]:

@@ -56,6 +56,10 @@ class Case(StrEnum):
     TIP = "tip"
     ORDER_EDITED = "order_edited_after_payment"
     FX_REFUND = "fx_refund"
+    REFUND_IN_STORE_ONLY = "refund_missing_in_gateway"
+    REFUND_AT_GATEWAY_ONLY = "refund_missing_in_store"
+    STALE_AUTHORISATION = "stale_authorisation"
+    TEST_CHARGE = "test_charge"
 
 
 class AccountCase(StrEnum):
@@ -67,6 +71,7 @@ class AccountCase(StrEnum):
     TOPUP = "topup"
     LOAN = "gateway_loan"
     DONATION = "donation"
+    FEES = "fees_and_their_tax"
     DEPOSIT = "several_payouts_in_one_deposit"
     SPLIT = "payout_in_several_deposits"
 
@@ -75,7 +80,8 @@ class AccountCase(StrEnum):
 EXCEPTIONS: Final[frozenset[Case | AccountCase]] = frozenset(
     {
         AccountCase.FAILED_PAYOUT, Case.DISPUTE_OPEN, Case.PAYMENT_MISSING, Case.ORDER_MISSING, Case.AMOUNT_MISMATCH,
-        Case.DUPLICATE_PAYMENT, Case.ORDER_EDITED,
+        Case.DUPLICATE_PAYMENT, Case.ORDER_EDITED, Case.REFUND_IN_STORE_ONLY, Case.REFUND_AT_GATEWAY_ONLY,
+        Case.STALE_AUTHORISATION,
     }
 )  # fmt: skip
 
@@ -167,6 +173,8 @@ class OrderPlan:
     second_charge: int = 0
     #: When the rest of an order that ships in two parts is captured.
     second_capture: int = 0
+    #: When money was given back at the gateway, of which the store knows nothing.
+    refunded_there: int = 0
     #: When someone changed a paid and completed order.
     edited: int = 0
     #: The gateway account that takes the money, where it is not the store's Stripe account.
@@ -322,13 +330,15 @@ class Planner:
         latest_days = {
             Case.REFUND_SAME_PAYOUT: 20, Case.REFUND_FULL: 20, Case.REFUND_PARTIAL: 20, Case.REFUND_AMOUNT: 20,
             Case.DISPUTE_OPEN: 14, Case.DISPUTE_WON: 20, Case.DISPUTE_LOST: 14, Case.FX_REFUND: 20,
-            Case.MULTI_CAPTURE: 9, Case.ORDER_EDITED: 12,
+            Case.MULTI_CAPTURE: 9, Case.ORDER_EDITED: 12, Case.REFUND_IN_STORE_ONLY: 14,
+            Case.REFUND_AT_GATEWAY_ONLY: 14, Case.STALE_AUTHORISATION: 12,
         }.get(case, 5)  # fmt: skip
         plan = OrderPlan(rng.randint(window.first, window.last - latest_days * _DAY), Kind.PAID, case)
         if case is Case.MONTH_END:
             plan.created = self._before_month_end() or plan.created
         strong = case in (
             Case.AMOUNT_MISMATCH, Case.DUPLICATE_PAYMENT, Case.PAYMENT_MISSING, Case.ORDER_MISSING, Case.ORDER_EDITED,
+            Case.STALE_AUTHORISATION,
         )  # fmt: skip
         self._pay(plan, Evidence.CHARGE_ID if strong else _pick(rng, _EVIDENCE))
         if case is Case.ORDER_MISSING:
@@ -347,6 +357,10 @@ class Planner:
             plan.dispute_won = plan.disputed + rng.randint(4 * _DAY, 8 * _DAY)
         elif case is Case.REFUND_SAME_PAYOUT:
             plan.refunds.append(RefundPlan(self._within_payout(plan.paid), RefundMode.FULL))
+        elif case is Case.REFUND_AT_GATEWAY_ONLY:
+            plan.refunded_there = plan.paid + rng.randint(_DAY, 6 * _DAY)
+        elif case is Case.REFUND_IN_STORE_ONLY:
+            plan.refunds.append(RefundPlan(plan.paid + rng.randint(_DAY, 6 * _DAY), RefundMode.AMOUNT))
         elif case is Case.FX_REFUND:
             plan.refunds.append(RefundPlan(plan.paid + rng.randint(2 * _DAY, 10 * _DAY), RefundMode.AMOUNT))
         elif case in _LATER_REFUNDS:

@@ -34,12 +34,12 @@ _STATUSES: Final = {
 _UNIT_PRICE: Final = Context(prec=17)
 
 
-def status_of(order: Order) -> str:
+def status_of(order: Order, refunds: Sequence[Refund]) -> str:
     """The status an order has at the end of the simulated time."""
     plan = order.plan
     if plan.kind in _STATUSES:
         return _STATUSES[plan.kind]
-    if any(refund.mode == "full" for refund in plan.refunds):
+    if refunds and sum(refund.amount for refund in refunds) == order.total:
         return "refunded"
     if plan.case is Case.DISPUTE_OPEN:
         # The payment plugin puts an order on hold while its payment is disputed.
@@ -68,7 +68,7 @@ def order_body(
     method, method_title = _METHODS.get(plan.kind, ("stripe", "Credit / Debit Card"))
     if plan.channel:
         method, method_title = CHANNELS[plan.channel].payment_method, CHANNELS[plan.channel].payment_title
-    status = status_of(order)
+    status = status_of(order, refunds)
     path, shop = f"/orders/{plan.id}", f"{SITE}/{store.store_id}"
     moments = {
         "created": plan.created,

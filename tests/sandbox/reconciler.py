@@ -1,5 +1,6 @@
 """A second, deliberately naive reconciliation: if it finds anything that was not planted, the world lies."""
 
+from collections import Counter
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -25,7 +26,9 @@ def find_exceptions(state: State) -> set[tuple[str, str]]:
 def _of_gateway(state: State, gateway: GatewayProfile, as_of: int) -> set[tuple[str, str]]:
     store_id, gateway_id = gateway.store_id, gateway.gateway_id
     orders = state.rows(store_id, "orders")
-    charges = [charge for charge in state.rows(gateway_id, "charges") if charge["status"] == "succeeded"]
+    succeeded = [charge for charge in state.rows(gateway_id, "charges") if charge["status"] == "succeeded"]
+    charges = [charge for charge in succeeded if charge["captured"] and charge["livemode"]]
+    authorised = {charge["id"] for charge in succeeded if not charge["captured"]}
     found: set[tuple[str, str]] = set()
     charges_of: dict[int, list[dict[str, Any]]] = {}
     for charge in charges:
@@ -36,7 +39,10 @@ def _of_gateway(state: State, gateway: GatewayProfile, as_of: int) -> set[tuple[
         else:
             charges_of.setdefault(candidates[0]["id"], []).append(charge)
     for order in orders:
-        found |= _of_order(order, charges_of.get(order["id"], []), gateway)
+        if order["transaction_id"] in authorised:
+            found.add(("stale_authorisation", f"{store_id}:{order['id']}"))
+        else:
+            found |= _of_order(order, charges_of.get(order["id"], []), gateway)
     for dispute in state.rows(gateway_id, "disputes"):
         if dispute["status"] == "needs_response":
             order_id = next(oid for oid, mine in charges_of.items() if dispute["charge"] in {c["id"] for c in mine})
@@ -88,19 +94,20 @@ def _of_refunds(
 ) -> set[tuple[str, str]]:
     """Refunds pair one to one by order and amount."""
     order_of = {charge["id"]: order_id for order_id, charges in charges_of.items() for charge in charges}
-    given = sorted(
+    given = Counter(
         (order_of[refund["charge"]], money.from_minor(refund["amount"], refund["currency"], "stripe"))
         for refund in state.rows(gateway.gateway_id, "refunds")
         # What older versions of the API book for money that was never captured.
         if refund["reason"]
     )
     others = {order["id"] for order in state.rows(gateway.store_id, "orders") if order["payment_method"] != "stripe"}
-    recorded = sorted(
+    recorded = Counter(
         (refund["parent_id"], Decimal(refund["amount"]))
         for refund in state.rows(gateway.store_id, "refunds")
         if refund["parent_id"] not in others
     )
-    return set() if given == recorded else {("refund_missing", gateway.gateway_id)}
+    there = {("refund_missing_in_store", f"{gateway.store_id}:{order_id}") for order_id, _ in given - recorded}
+    return there | {("refund_missing_in_gateway", f"{gateway.store_id}:{order_id}") for order_id, _ in recorded - given}
 
 
 def _of_payouts(state: State, gateway: GatewayProfile, as_of: int) -> set[tuple[str, str]]:
