@@ -22,7 +22,7 @@ from dlt.destinations.impl.duckdb.duck import DuckDbClient
 from dlt.destinations.job_impl import FollowupJobRequestImpl
 
 #: What DuckDB may hold in memory while it loads; the rest goes to its temporary folder beside the warehouse.
-MEMORY_LIMIT: Final = "256MB"
+MEMORY_LIMIT: Final = "192MB"
 _CHECKPOINT_THRESHOLD: Final = "16mb"
 _ROW_GROUP: Final = 6_144
 #: The catalog's name is the stem of the file, as for everybody else who opens it.
