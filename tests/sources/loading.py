@@ -44,6 +44,7 @@ class Home:
         self.loads += 1
         if not self.warehouse.exists():
             # Ready-made: all raw tables take a third of a second, for each of hundreds of homes.
+            self.path.mkdir(parents=True, exist_ok=True)
             shutil.copy(_empty_warehouse(), self.warehouse)
         create_raw_tables(self.warehouse)
         with closing(Intake(system, instance, now, self.operations_url)) as intake:
