@@ -16,6 +16,9 @@
             {{ sql }}
         );
     {%- endcall %}
+    {% if config.get("contract").enforced -%}
+        {% do tell_row_count(target_relation) %}
+    {%- endif %}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {% do adapter.commit() %}
     {{ run_hooks(post_hooks, inside_transaction=False) }}
@@ -35,11 +38,18 @@
     {% call statement("main") -%}
         {{ create_table_as(False, target_relation, sql) }}
     {%- endcall %}
+    {% do tell_row_count(target_relation) %}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {% do adapter.commit() %}
     {{ run_hooks(post_hooks, inside_transaction=False) }}
     {{ return({"relations": [target_relation]}) }}
 {%- endmaterialization %}
+
+{#- DuckDB does not say how many rows it wrote. Asked here, nobody has to wait until dbt lets go of the file. -#}
+{% macro tell_row_count(relation) -%}
+    {%- set counted = run_query("select count(*) from " ~ relation) -%}
+    {%- do store_raw_result("main", message="OK", code="OK", rows_affected=counted.columns[0].values()[0] | string) -%}
+{%- endmacro %}
 
 {#- A view has no constraints, so the contract of a mart that is one is kept by counting: a hook of every mart, before
     its transaction ends. -#}

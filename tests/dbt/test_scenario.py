@@ -8,7 +8,6 @@ import json
 from decimal import Decimal
 from typing import Any
 
-import duckdb
 import pytest
 
 from tests.dbt.scenario import play
@@ -393,23 +392,6 @@ def test_guests_are_known_by_a_hash_only(built: Warehouse) -> None:
     )
     assert row["is_guest"]
     assert "@" not in json.dumps(row, default=str)
-
-
-def test_two_builds_of_the_same_rows_are_equal(built: Warehouse) -> None:
-    """A mart that depends on anything but the rows and the clock."""
-
-    def contents() -> dict[str, list[tuple[Any, ...]]]:
-        with duckdb.connect(str(built.path), read_only=True) as connection:
-            names = connection.execute(
-                "select table_name from information_schema.tables where table_schema = 'marts'"
-            ).fetchall()
-            return {
-                name: connection.execute(f'select * from marts."{name}" order by all').fetchall() for (name,) in names
-            }
-
-    first = contents()
-    assert built.dbt("run").returncode == 0
-    assert contents() == first
 
 
 def _text(rows: list[tuple[Any, ...]]) -> str:

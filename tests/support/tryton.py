@@ -134,7 +134,11 @@ def running_tryton(filled: Path, folder: Path) -> Iterator[RunningTryton]:
         yield RunningTryton(url)
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:

@@ -7,8 +7,14 @@ from functools import cached_property
 from typing import Any
 
 import dagster as dg
-import duckdb
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
+from dagster_dbt import (
+    DagsterDbtTranslator,
+    DagsterDbtTranslatorSettings,
+    DbtCliEventMessage,
+    DbtCliResource,
+    DbtProject,
+    dbt_assets,
+)
 from packaging.version import Version
 
 from retail_assets import keys
@@ -125,18 +131,16 @@ def transform_definitions(settings: Settings) -> dg.Definitions:
         invocation = dbt.cli(
             arguments, context=context, target_path=settings.dbt_target_path / "run", raise_on_error=False
         )
-        counted = _tables_and_behind(invocation.manifest)
-        kept: list[Any] = []
-        for event in invocation.stream():
-            # The rows of a table can be counted once the warehouse is no longer dbt's. Its event is kept until then,
-            # and all that must come after it; those of views before it are told while dbt goes on.
-            if _subject(event, invocation.manifest) in counted:
-                kept.append(event)
-            else:
-                yield event
-        rows = _row_counts(settings)
-        for event in kept:
-            yield _with_row_count(event, invocation.manifest, rows)
+        translator = ModelTranslator(loaded)
+        for told in invocation.stream_raw_events():
+            for event in told.to_default_asset_events(
+                manifest=invocation.manifest,
+                dagster_dbt_translator=translator,
+                context=context,
+                target_path=invocation.target_path,
+                project=project,
+            ):
+                yield _with_row_count(event, told)
         if error := invocation.get_error():
             raise error
 
@@ -157,46 +161,9 @@ def _key(properties: Mapping[str, Any]) -> list[str]:
     return [properties["schema"], properties["name"]]
 
 
-def _tables_and_behind(manifest: Mapping[str, Any]) -> set[tuple[str, ...]]:
-    """Asset keys of what dbt keeps as a table, and of every model that comes of one."""
-    nodes: Mapping[str, Any] = manifest["nodes"]
-    found = {
-        unique_id
-        for unique_id, node in nodes.items()
-        if node["resource_type"] in ("model", "seed") and node["config"].get("materialized") != "view"
-    }
-    waiting = list(found)
-    while waiting:
-        behind = {child for child in manifest["child_map"][waiting.pop()] if child.startswith("model.")} - found
-        found |= behind
-        waiting.extend(behind)
-    return {tuple(_key(nodes[unique_id])) for unique_id in found}
-
-
-def _subject(event: Any, manifest: Mapping[str, Any]) -> tuple[str, ...]:
-    """The asset that an event of dbt is about: what was made, or what was checked."""
-    if isinstance(event, dg.Output):
-        return tuple(_key(manifest["nodes"][event.metadata["unique_id"].value]))
-    return tuple(event.asset_key.path) if event.asset_key else ()
-
-
-def _row_counts(settings: Settings) -> dict[str, int]:
-    """Rows of every table that dbt made and of every mart, by ``schema.name``; other views are not counted."""
-    query = (
-        "select table_schema, table_name from information_schema.tables "
-        "where table_schema = 'marts' or (table_type = 'BASE TABLE' and table_schema not like 'raw%')"
-    )
-    with duckdb.connect(str(settings.warehouse_path)) as connection:
-        return {
-            f"{schema}.{name}": connection.execute(f'select count(*) from "{schema}"."{name}"').fetchall()[0][0]  # noqa: S608
-            for schema, name in connection.execute(query).fetchall()
-        }
-
-
-def _with_row_count(event: Any, manifest: Mapping[str, Any], rows: Mapping[str, int]) -> Any:
-    """dbt's event for a table or a mart, with the rows that it now has."""
-    if not isinstance(event, dg.Output):
+def _with_row_count(event: Any, told: DbtCliEventMessage) -> Any:
+    """dbt's event for a table or a mart, with the rows that it now has (``tell_row_count`` in the macros)."""
+    response = told.raw_event["data"].get("run_result", {}).get("adapter_response", {})
+    if not isinstance(event, dg.Output) or "rows_affected" not in response:
         return event
-    node = manifest["nodes"][event.metadata["unique_id"].value]
-    count = rows.get(".".join(_key(node)))
-    return event if count is None else event.with_metadata({**event.metadata, "dagster/row_count": count})
+    return event.with_metadata({**event.metadata, "dagster/row_count": int(response["rows_affected"])})
