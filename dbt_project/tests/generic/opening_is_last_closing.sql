@@ -1,4 +1,4 @@
-{#- Fails for each month that does not begin with what the month before it, of the same entity and currency, ended with. -#}
+{#- Fails for each month that does not begin with what the month before it (same entity and currency) ended with. -#}
 {% test opening_is_last_closing(model) %}
 
 with months as (
