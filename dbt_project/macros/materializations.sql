@@ -45,10 +45,11 @@
     {{ return({"relations": [target_relation]}) }}
 {%- endmaterialization %}
 
-{#- DuckDB does not say how many rows it wrote. Asked here, nobody has to wait until dbt lets go of the file. -#}
+{#- DuckDB does not say how many rows it wrote. Asked here, nobody has to wait until dbt lets go of the file; told as
+    Postgres tells it. -#}
 {% macro tell_row_count(relation) -%}
-    {%- set counted = run_query("select count(*) from " ~ relation) -%}
-    {%- do store_raw_result("main", message="OK", code="OK", rows_affected=counted.columns[0].values()[0] | string) -%}
+    {%- set count = run_query("select count(*) from " ~ relation).columns[0].values()[0] | string -%}
+    {%- do store_raw_result("main", message="SELECT " ~ count, code="SELECT", rows_affected=count) -%}
 {%- endmacro %}
 
 {#- A view has no constraints, so the contract of a mart that is one is kept by counting: a hook of every mart, before

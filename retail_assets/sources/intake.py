@@ -185,10 +185,6 @@ class Intake:
         if gathered is not None and (most := gathered.too_many()) is not None:
             yield merge_item(most, gathered.taken(most))
 
-    def saw_header(self, table: Table, names: Iterable[str]) -> None:
-        """Tell which columns a file has, so that one that comes or goes is noticed."""
-        self._observed.setdefault(table.name, Observation()).look_at_header(names)
-
     def portion_full(self) -> bool:
         """Whether a source should stop at the checkpoint it has reached."""
         return self._in_portion >= self.portion

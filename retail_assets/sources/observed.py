@@ -1,6 +1,6 @@
 """What fields records really have: looked at in a sample of what passes, to notice when a source changes its shape."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -45,16 +45,11 @@ class Observation:
                 _collect(document, "", opaque, found)
                 self._add(found)
 
-    def look_at_header(self, names: Iterable[str]) -> None:
-        """The columns of a file, which holds all of them in every row; it counts as a page of records."""
-        self.records += _SHORT_PAGE
-        self._add({name: {"text"} for name in names}, _SHORT_PAGE)
-
-    def _add(self, found: dict[str, set[str]], count: int = 1) -> None:
+    def _add(self, found: dict[str, set[str]]) -> None:
         for name, types in found.items():
             if name in self.fields or len(self.fields) < _MOST_FIELDS:
                 seen = self.fields.setdefault(name, SeenField())
-                seen.count += count
+                seen.count += 1
                 seen.types |= types
 
 

@@ -213,6 +213,13 @@ def test_the_summary_adds_up(shop: Retailer, first_run: ChainResult) -> None:
         assert net == row["in_bank_amount"] + row["in_transit_amount"] + row["balance_held_amount"], row
 
 
+@pytest.mark.parametrize("mart", ["acc_journal_entries", "rec_orders"])
+def test_a_mart_tells_how_many_rows_it_has(shop: Retailer, first_run: ChainResult, mart: str) -> None:
+    """Tables and views of the marts showed no number of rows in the UI, or that of the build before."""
+    told = shop.metadata("marts", mart)["dagster/row_count"].value
+    assert told == shop.rows(f"select count(*) as row_count from marts.{mart}")[0]["row_count"] > 0
+
+
 def test_running_again_changes_nothing(shop: Retailer, first_run: ChainResult) -> None:
     """A second document for the same entry is the worst thing this software could do."""
     before = shop.erp("Journal Entry", ["name", "platform_ref", "modified"])

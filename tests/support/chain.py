@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import duckdb
 import requests
 from rich.console import Console
@@ -49,6 +50,14 @@ class Retailer:
             cursor = connection.execute(query)
             names = [column[0] for column in cursor.description or ()]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def metadata(self, *asset: str) -> Mapping[str, dg.MetadataValue]:
+        """What Dagster shows of the last materialization of an asset."""
+        with environment({"DAGSTER_HOME": str(self.settings().dagster_path)}), dg.DagsterInstance.get() as instance:
+            event = instance.get_latest_materialization_event(dg.AssetKey(asset))
+        assert event is not None
+        assert event.asset_materialization is not None
+        return event.asset_materialization.metadata
 
     def erp(self, doctype: str, fields: list[str]) -> list[dict[str, Any]]:
         """Every document of a type, as the ERP holds it now."""

@@ -92,6 +92,7 @@ OPS_ASSET = keys.raw_asset_path("ops", "operations", "records")
 def transform_definitions(settings: Settings) -> dg.Definitions:
     """The dbt models as assets and the asset that hands our own records to them."""
     loaded = [(instance, instance.resources(settings)) for instance in source_instances(settings)]
+    translator = ModelTranslator(loaded)
     manifest = manifest_path(settings)
     project = DbtProject(
         project_dir=settings.dbt_project_path,
@@ -122,7 +123,7 @@ def transform_definitions(settings: Settings) -> dg.Definitions:
         manifest=manifest,
         project=project,
         name="dbt_models",
-        dagster_dbt_translator=ModelTranslator(loaded),
+        dagster_dbt_translator=translator,
         pool=keys.WAREHOUSE_POOL,
     )
     def dbt_models(context: dg.AssetExecutionContext, dbt: DbtCommand) -> Iterator[Any]:
@@ -131,7 +132,6 @@ def transform_definitions(settings: Settings) -> dg.Definitions:
         invocation = dbt.cli(
             arguments, context=context, target_path=settings.dbt_target_path / "run", raise_on_error=False
         )
-        translator = ModelTranslator(loaded)
         for told in invocation.stream_raw_events():
             for event in told.to_default_asset_events(
                 manifest=invocation.manifest,
@@ -163,7 +163,7 @@ def _key(properties: Mapping[str, Any]) -> list[str]:
 
 def _with_row_count(event: Any, told: DbtCliEventMessage) -> Any:
     """dbt's event for a table or a mart, with the rows that it now has (``tell_row_count`` in the macros)."""
-    response = told.raw_event["data"].get("run_result", {}).get("adapter_response", {})
-    if not isinstance(event, dg.Output) or "rows_affected" not in response:
+    command, _, count = str(told.raw_event["data"].get("status", "")).partition(" ")
+    if not isinstance(event, dg.Output) or command != "SELECT":
         return event
-    return event.with_metadata({**event.metadata, "dagster/row_count": int(response["rows_affected"])})
+    return event.with_metadata({**event.metadata, "dagster/row_count": int(count)})
