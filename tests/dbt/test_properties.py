@@ -107,7 +107,12 @@ def test_a_record_that_goes_changes_what_hangs_on_it_and_nothing_else(
     project: Compiled, raw: Warehouse, base: Warehouse, tmp_path: Path, choice: int
 ) -> None:
     """A missing order, payment, line, payout or bank line moved verdicts that have nothing to do with it."""
-    records = [(table, key) for table, keys in REMOVABLE.items() for (key,) in raw.query(f"select {keys} from {table}")]
+    records = [
+        (table, key)
+        for table, keys in REMOVABLE.items()
+        for (key,) in raw.query(f"select {keys} from {table}")
+        if key not in MOVED_NOTHING
+    ]
     table, key = sorted(records)[choice % len(records)]
     built = project.build(raw, tmp_path / "home", f"delete from {table} where {REMOVABLE[table]} = '{key}'")
     before, after = _verdicts(base), _verdicts(built)
@@ -130,6 +135,9 @@ REMOVABLE: Final = {
     "raw_stripe.disputes": "gateway_id || ':' || id",
     "raw_stripe.payouts": "gateway_id || ':' || id",
 }
+
+#: A failed attempt and a test charge, on which no verdict hangs.
+MOVED_NOTHING: Final = ("stripe_us:ch_failed", "stripe_us:ch_test")
 
 #: Those that are money at the gateway: on them hangs whether a payout adds up, and so whether its orders are settled.
 #: Each with the key of what it is about.
@@ -203,6 +211,8 @@ def _verdicts(warehouse: Warehouse) -> dict[tuple[str, str], dict[str, Any]]:
         (name, row["verdict_key"]): row
         for name, key in VERDICTS.items()
         for row in warehouse.rows(f"select *, {key} as verdict_key from marts.{name}")
+        # About the chart of accounts, not about a record: whatever needs the account opens it.
+        if row.get("exception_type") != "unmapped_account"
     }
 
 
