@@ -1,1 +1,1 @@
-"""Posters: one protocol, one module for each ERP."""
+"""The ERPs: their clients, and posters with one protocol, one module for each."""

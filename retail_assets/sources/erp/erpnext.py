@@ -11,9 +11,9 @@ import dlt
 import msgspec
 from dlt.sources import DltResource
 
+from retail_assets.erp.errors import CredentialsError, NotOfferedError, UnexpectedAnswerError
 from retail_assets.http import HttpClient, HttpStatusError
 from retail_assets.settings import Erp
-from retail_assets.sources.erp.errors import CredentialsError, NotOfferedError, UnexpectedAnswerError
 from retail_assets.sources.erp.rows import Record, decode, difference, encode, number, take, text
 from retail_assets.sources.erp.walk import Memory, Position, Row, deletion_rows, not_offered, overlapped, whole
 from retail_assets.sources.intake import Intake

@@ -8,9 +8,9 @@ from typing import Any, Final
 import dlt
 from dlt.sources import DltResource
 
+from retail_assets.erp.errors import NotOfferedError, UnexpectedAnswerError
+from retail_assets.erp.odoo_client import OdooClient
 from retail_assets.settings import Erp
-from retail_assets.sources.erp.errors import NotOfferedError, UnexpectedAnswerError
-from retail_assets.sources.erp.odoo_client import OdooClient
 from retail_assets.sources.erp.rows import Record, decode, encode, negative, number, text
 from retail_assets.sources.erp.walk import Memory, Position, Row, changed, compared, whole
 from retail_assets.sources.intake import Intake

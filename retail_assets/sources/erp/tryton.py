@@ -14,10 +14,10 @@ from typing import Any, Final
 import dlt
 from dlt.sources import DltResource
 
+from retail_assets.erp.errors import NotOfferedError
+from retail_assets.erp.tryton_client import TrytonClient, moment
 from retail_assets.settings import Erp
-from retail_assets.sources.erp.errors import NotOfferedError
 from retail_assets.sources.erp.rows import Record, decode, difference, encode, number, text
-from retail_assets.sources.erp.tryton_client import TrytonClient, moment
 from retail_assets.sources.erp.walk import Memory, Position, Row, changed, compared, whole
 from retail_assets.sources.intake import Intake
 from retail_assets.sources.warehouse import SCHEMA_CONTRACT

@@ -14,8 +14,8 @@ from typing import Any, Final, Protocol
 import dlt
 
 from retail_assets.contracts import table
+from retail_assets.erp.errors import NotOfferedError
 from retail_assets.sources.erp import ids as idsets
-from retail_assets.sources.erp.errors import NotOfferedError
 from retail_assets.sources.erp.rows import Record, take
 from retail_assets.sources.intake import Intake, merge_item
 from retail_assets.sources.records import from_rows

@@ -10,11 +10,11 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from retail_assets.erp.errors import CredentialsError, ErpRefusedError
 from retail_assets.sandbox.odoo import OdooData, create_app, fill_books
 from retail_assets.settings import Erp, instance_of
 from retail_assets.sources.erp import erp_source, examine
 from retail_assets.sources.erp import odoo as source_module
-from retail_assets.sources.erp.errors import CredentialsError, ErpRefusedError
 from retail_assets.sources.intake import Counts, Intake
 from tests.sources.acceptance import Wire
 from tests.sources.loading import Home

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from retail_assets.erp.errors import CredentialsError
 from retail_assets.settings import Erp, instance_of
 from retail_assets.sources.erp import erp_source, examine
 from retail_assets.sources.erp import tryton as source_module
-from retail_assets.sources.erp.errors import CredentialsError
 from retail_assets.sources.intake import Counts, Intake
 from tests.sources.loading import Home
 from tests.support.tryton import COMPANY, DATABASE, LOGIN, PASSWORD, RunningTryton

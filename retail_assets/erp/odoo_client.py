@@ -11,15 +11,15 @@ from typing import Any, Final
 
 import msgspec
 
-from retail_assets.http import HttpClient, HttpStatusError
-from retail_assets.settings import Erp
-from retail_assets.sources.erp.errors import (
+from retail_assets.erp.errors import (
     CredentialsError,
     ErpRefusedError,
     NotOfferedError,
     UnexpectedAnswerError,
 )
-from retail_assets.sources.erp.rpc import post
+from retail_assets.erp.rpc import post
+from retail_assets.http import HttpClient, HttpStatusError
+from retail_assets.settings import Erp
 
 # Archived accounts, journals and products have postings and stock, too.
 _CONTEXT: Final = {"active_test": False}
