@@ -1,16 +1,17 @@
 """Applying a plan: every document of it is at the ERP once, whatever dies where.
 
-For each document: claim it in the outbox (durably), look its key up at the ERP, note that it is being sent (durably),
-send it, read it back, compare, and note it as posted together with its audit entry. An answer that was lost is looked
-up before anything is sent again. A process that dies leaves the document ``claimed`` (nothing was sent) or ``sent``
-(look it up), and the next run goes on from there.
+For a batch of documents, each step in one call: claim them in the outbox (durably), look their keys up at the ERP, note
+that they are being sent (durably), send them, read them back, compare, and note them as posted together with their
+audit entries. An answer that was lost is looked up before anything is sent again; a batch that fails is tried again in
+halves, so that one bad document stops no other. A process that dies leaves documents ``claimed`` (nothing was sent) or
+``sent`` (look them up), and the next run goes on from there; a draft that it left at the ERP is finished.
 """
 
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
@@ -21,7 +22,14 @@ from sqlalchemy import Connection, Engine
 from retail_assets.accounting.plan import CANCELLED_AT_ERP, Plan, PlanItem
 from retail_assets.erp.compare import differences
 from retail_assets.erp.payload import to_payload
-from retail_assets.erp.protocol import ErpUnavailable, KeyAlreadyUsed, OutcomeUnknown, Poster, RejectedByErp
+from retail_assets.erp.protocol import (
+    ErpUnavailable,
+    KeyAlreadyUsed,
+    OutcomeUnknown,
+    PostedDocument,
+    Poster,
+    RejectedByErp,
+)
 from retail_assets.ops import audit, outbox
 from retail_assets.ops.outbox import ClaimLostError, NewPosting, Posting, PostingConflictError
 from retail_assets.ops.store import exclusive, reading, writing
@@ -33,7 +41,6 @@ now."""
 
 _DONE: Final = frozenset({"posted", "adopted", "already"})
 _MOST_SENDS: Final = 3
-_TRIES_WHEN_UNAVAILABLE: Final = 2
 _LONGEST_PAUSE_SECONDS: Final = 60.0
 _FIRST_PAUSE_SECONDS: Final = 0.5
 _SMALL_WITHDRAWAL: Final = 20
@@ -72,7 +79,7 @@ class ItemResult:
 
 @dataclass(slots=True)
 class PostingResult:
-    """What became of the documents of a plan, in its order; those never reached are missing."""
+    """What became of the documents of a plan, as it became known; those never reached are missing."""
 
     entity_code: str
     items: list[ItemResult] = field(default_factory=list)
@@ -115,7 +122,7 @@ def apply(
         anchor_path: where the head of the audit chain is anchored; checked first, and written at the end.
         progress: called after each document with its position (from 1), the number of documents, and the result.
         wait_seconds: how long to wait for another worker that posts for the same entity.
-        most_unavailable: after that many documents in a row that the ERP did not answer for, stop.
+        most_unavailable: after that many documents in a row that the ERP did not answer for, each tried again, stop.
         allow_mass_withdrawal: reverse even if that is most of what is posted.
         pause: waits that many seconds, between attempts at an ERP that is unavailable.
 
@@ -168,7 +175,7 @@ def acknowledge_cancelled(
     """
     with reading(engine) as connection:
         posting = outbox.find(connection, posting_key)
-        rows = outbox.history(connection, posting.entry_id) if posting else []
+        rows = outbox.histories(connection, [posting.entry_id])[posting.entry_id] if posting else []
     if posting is None or posting.erp_document is None:
         raise KeyError(f"no document was posted as {posting_key!r}")
     is_reversed = any(
@@ -177,7 +184,7 @@ def acknowledge_cancelled(
     )
     if posting.kind == "reversal" or is_reversed:
         raise ValueError(f"{posting_key} is part of a reversal: amend it in the ERP so that the pair cancels out again")
-    found = poster.read_back(posting.erp_document)
+    found = poster.read_back([posting.erp_document]).get(posting.erp_document)
     if found is not None and found.state != "cancelled":
         raise ValueError(f"{posting.erp_document} is {found.state} at the ERP: cancel it there first")
     with writing(engine) as connection:
@@ -208,10 +215,6 @@ def _note_missing_anchor(engine: Engine, path: Path, now: datetime, actor: str) 
             )
 
 
-class _StillUnknownError(Exception):
-    """Sent several times, never answered, and never found."""
-
-
 class _Worker:
     """One run over one plan. ``token`` marks its claims; a row that another worker has taken over is left to it."""
 
@@ -235,21 +238,30 @@ class _Worker:
         self._token = f"{run_id}/{uuid.uuid4().hex}"
 
     def run(self, most_unavailable: int, result: PostingResult) -> Iterator[ItemResult]:
-        """Post the items; those of one entry depend on one another, entries do not."""
+        """Post the items; see ``apply``."""
         silent = 0
-        for _, items in groupby(self._plan.items, key=lambda item: item.entry_id):
-            for item in items:
-                outcome = self._one(item)
-                yield outcome
-                silent = silent + 1 if outcome.outcome in {"unknown", "unavailable"} else 0
-                if silent >= most_unavailable:
-                    message = (
-                        f"stopped after {silent} documents in a row without an answer from the ERP; the last error: "
-                        f"{outcome.message}. Nothing is lost or doubled: run again when it is back"
-                    )
-                    raise PostingStoppedError(message, result)
-                if outcome.outcome not in _DONE:
-                    break
+        for outcome in self._outcomes():
+            yield outcome
+            silent = silent + 1 if outcome.outcome in {"unknown", "unavailable"} else 0
+            if silent >= most_unavailable:
+                message = (
+                    f"stopped after {silent} documents in a row without an answer from the ERP; the last error: "
+                    f"{outcome.message}. Nothing is lost or doubled: run again when it is back"
+                )
+                raise PostingStoppedError(message, result)
+
+    def _outcomes(self) -> Iterator[ItemResult]:
+        """Items of one entry depend on one another and go one after the other; entries do not and go together."""
+        entries = [list(items) for _, items in groupby(self._plan.items, key=lambda item: item.entry_id)]
+        for start in range(0, len(entries), self._poster.batch_size):
+            waiting = entries[start : start + self._poster.batch_size]
+            while waiting:
+                done: set[str] = set()
+                for outcome in self._batch([items[0] for items in waiting]):
+                    yield outcome
+                    if outcome.outcome in _DONE:
+                        done.add(outcome.posting_key)
+                waiting = [items[1:] for items in waiting if items[1:] and items[0].posting_key in done]
 
     def note_run(self, result: PostingResult) -> None:
         """One audit entry for the run as a whole, unless it changed nothing."""
@@ -265,41 +277,73 @@ class _Worker:
         with writing(self._engine) as connection:
             self._audit(connection, "plan.applied", f"plan:{self._plan.entity_code}", details)
 
-    def _one(self, item: PlanItem) -> ItemResult:
-        key = item.posting_key
+    def _batch(self, items: Sequence[PlanItem]) -> Iterator[ItemResult]:
+        results: list[ItemResult] = []
+        unposted: list[PlanItem] = []
+        with writing(self._engine) as connection:
+            histories = outbox.histories(connection, [item.entry_id for item in items])
+            for item in items:
+                try:
+                    _refuse_outdated(item, self._plan.entity_code, histories[item.entry_id])
+                    row = self._claim(connection, item)
+                except PostingConflictError as error:
+                    results.append(ItemResult(item.posting_key, "outdated", message=str(error)))
+                    continue
+                if row.state == outbox.POSTED:
+                    results.append(ItemResult(item.posting_key, "already", row.erp_document))
+                else:
+                    unposted.append(item)
+        yield from results
+        if unposted:
+            yield from self._settle(unposted)
+
+    def _settle(self, items: Sequence[PlanItem], tries: int = 1, message: str = "") -> Iterator[ItemResult]:
+        """Bring claimed documents to the ERP. What fails is tried again in halves, down to what fails by itself."""
+        left = {item.posting_key: item for item in items}
         try:
-            return self._when_available(item)
-        except RejectedByErp as error:
-            return self._failed(item, "rejected", error.code, str(error))
-        except OutcomeUnknown as error:
-            return ItemResult(key, "unknown", message=str(error))
-        except _StillUnknownError as error:
-            return ItemResult(key, "unknown", message=str(error))
-        except ErpUnavailable as error:
-            return ItemResult(key, "unavailable", message=str(error))
-        except (ClaimLostError, PostingConflictError) as error:
-            return ItemResult(key, "outdated", message=str(error))
+            for result in self._attempt(items, None if tries <= _MOST_SENDS else message):
+                del left[result.posting_key]
+                yield result
+            return
+        except (ErpUnavailable, OutcomeUnknown, RejectedByErp) as error:
+            trouble = error
+        rest = list(left.values())
+        if isinstance(trouble, RejectedByErp) and not isinstance(trouble, KeyAlreadyUsed):
+            if len(rest) == 1:
+                yield self._failed(rest[0], "rejected", trouble.code, str(trouble))
+                return
+        elif tries > _MOST_SENDS:
+            yield ItemResult(rest[0].posting_key, "unavailable", message=str(trouble))
+            return
+        else:
+            # A request that is still being worked on at the ERP is to end before it is looked for.
+            asked = trouble.retry_after if isinstance(trouble, ErpUnavailable) else None
+            self._pause(min(asked or _FIRST_PAUSE_SECONDS * tries, _LONGEST_PAUSE_SECONDS))
+        if len(rest) == 1:
+            yield from self._settle(rest, tries + 1, str(trouble))
+            return
+        half = len(rest) // 2
+        yield from self._settle(rest[:half])
+        yield from self._settle(rest[half:])
 
-    def _when_available(self, item: PlanItem) -> ItemResult:
-        for attempt in range(1, _TRIES_WHEN_UNAVAILABLE):
-            try:
-                return self._post(item)
-            except ErpUnavailable as error:
-                self._pause(min(error.retry_after or _FIRST_PAUSE_SECONDS * attempt, _LONGEST_PAUSE_SECONDS))
-        return self._post(item)
+    def _attempt(self, items: Sequence[PlanItem], given_up: str | None) -> Iterator[ItemResult]:
+        """Look up, send what is missing, and prove. Nothing is sent any more where it is ``given_up``, and why."""
+        found = self._poster.look_up([item.posting_key for item in items])
+        there = [(item, found[item.posting_key]) for item in items if item.posting_key in found]
+        missing = [item for item in items if item.posting_key not in found]
+        yield from self._prove(there, adopted=True)
+        for item in missing:
+            if item.reason == "settle":
+                yield self._not_sent(item)
+            elif given_up is not None:
+                sent = f"{item.posting_key} was sent {_MOST_SENDS} times without an answer: {given_up}"
+                yield ItemResult(item.posting_key, "unknown", message=sent)
+        wanted = [item for item in missing if item.reason != "settle"]
+        if wanted and given_up is None:
+            sent = yield from self._send(wanted)
+            yield from self._prove(sent, adopted=False)
 
-    def _post(self, item: PlanItem) -> ItemResult:
-        row = self._claim(item)
-        if row.state == outbox.POSTED:
-            return ItemResult(item.posting_key, "already", row.erp_document)
-        document, adopted = self._poster.look_up(item.posting_key), True
-        if document is None and item.reason == "settle":
-            return self._not_sent(item, row)
-        if document is None:
-            document, adopted = self._send(item)
-        return self._prove(item, document, adopted)
-
-    def _claim(self, item: PlanItem) -> Posting:
+    def _claim(self, connection: Connection, item: PlanItem) -> Posting:
         new = NewPosting(
             posting_key=item.posting_key,
             entry_id=item.entry_id,
@@ -311,69 +355,86 @@ class _Worker:
             payload=to_payload(item.entry),
             posting_date=item.entry.posting_date,
         )
+        return outbox.claim(connection, new, worker=self._token, run_id=self._run_id, actor=self._actor, now=self._now)
+
+    def _send(self, items: Sequence[PlanItem]) -> Generator[ItemResult, None, list[tuple[PlanItem, str]]]:
+        """Send in one call; returns each item with its document. What another worker has taken over is left out."""
+        ours, lost = self._noted(items, outbox.mark_sent)
+        yield from lost
+        if not ours:
+            return []
+        try:
+            documents = self._poster.post([item.entry for item in ours])
+        except (OutcomeUnknown, KeyAlreadyUsed) as error:
+            code = error.code if isinstance(error, KeyAlreadyUsed) else "outcome_unknown"
+            self._noted(ours, outbox.mark_unknown, code=code, error=str(error))
+            raise
+        except ErpUnavailable as error:
+            self._noted(ours, outbox.mark_not_sent, code="erp_unavailable", error=str(error))
+            raise
+        return list(zip(ours, documents, strict=True))
+
+    def _noted(
+        self, items: Sequence[PlanItem], note: Callable[..., Posting], **details: str
+    ) -> tuple[list[PlanItem], list[ItemResult]]:
+        """Note something in the outbox; returns the items that are still ours, and the results of the others."""
+        ours: list[PlanItem] = []
+        lost: list[ItemResult] = []
         with writing(self._engine) as connection:
-            _refuse_outdated(item, self._plan.entity_code, outbox.history(connection, item.entry_id))
-            return outbox.claim(
-                connection, new, worker=self._token, run_id=self._run_id, actor=self._actor, now=self._now
-            )
+            for item in items:
+                try:
+                    note(connection, item.posting_key, worker=self._token, now=self._now, **details)
+                    ours.append(item)
+                except ClaimLostError as error:
+                    lost.append(ItemResult(item.posting_key, "outdated", message=str(error)))
+        return ours, lost
 
-    def _send(self, item: PlanItem) -> tuple[str, bool]:
-        """Send until it is known to be there; returns the document and whether an earlier attempt made it."""
-        key, last_error = item.posting_key, ""
-        for attempt in range(1, _MOST_SENDS + 1):
-            with writing(self._engine) as connection:
-                outbox.mark_sent(connection, key, worker=self._token, now=self._now)
-            try:
-                return self._poster.post(item.entry), False
-            except (OutcomeUnknown, KeyAlreadyUsed) as error:
-                last_error = str(error)
-                code = error.code if isinstance(error, KeyAlreadyUsed) else "outcome_unknown"
-                with writing(self._engine) as connection:
-                    outbox.mark_unknown(connection, key, worker=self._token, code=code, error=last_error, now=self._now)
-            except ErpUnavailable as error:
-                with writing(self._engine) as connection:
-                    outbox.mark_not_sent(
-                        connection, key, worker=self._token, code="erp_unavailable", error=str(error), now=self._now
-                    )
-                raise
-            # The pause lets a request that is still being worked on at the ERP end before it is looked for.
-            self._pause(_FIRST_PAUSE_SECONDS * attempt)
-            document = self._poster.look_up(key)
-            if document is not None:
-                return document, True
-        raise _StillUnknownError(f"{key} was sent {_MOST_SENDS} times without an answer: {last_error}")
+    def _prove(self, sent: Sequence[tuple[PlanItem, str]], *, adopted: bool) -> Iterator[ItemResult]:
+        """Read back, compare, and note what is as intended as posted."""
+        if not sent:
+            return
+        posted = self._poster.read_back([document for _, document in sent])
+        drafts = [document for item, document in sent if _is_unfinished(item, posted.get(document))]
+        for document in drafts:
+            self._poster.finish(document)
+        if drafts:
+            posted |= self._poster.read_back(drafts)
+        flaws = {item.posting_key: _flaws(item, document, posted.get(document)) for item, document in sent}
+        results: list[ItemResult] = []
+        with writing(self._engine) as connection:
+            for item, document in sent:
+                if not flaws[item.posting_key]:
+                    results.append(self._posted(connection, item, document, adopted))
+        yield from results
+        for item, document in sent:
+            if flaws[item.posting_key]:
+                yield self._failed(item, "drift", _DRIFT, flaws[item.posting_key], document)
 
-    def _prove(self, item: PlanItem, document: str, adopted: bool) -> ItemResult:
+    def _posted(self, connection: Connection, item: PlanItem, document: str, adopted: bool) -> ItemResult:
         key = item.posting_key
-        posted = self._poster.read_back(document)
-        if posted is None:
-            return self._failed(item, "drift", _DRIFT, f"{document} was there and is gone", document)
-        found = differences(item.entry, posted)
-        if found:
-            return self._failed(item, "drift", _DRIFT, f"{document}: " + "; ".join(map(str, found)), document)
-        with writing(self._engine) as connection:
+        try:
             row = outbox.mark_posted(connection, key, worker=self._token, document=document, now=self._now)
-            details = {
-                "document": document,
-                "entry_id": item.entry_id,
-                "revision": item.revision,
-                "kind": item.kind,
-                "entity_code": row.entity_code,
-                "erp_id": row.erp_id,
-                "payload_hash": row.payload_hash,
-                "content_hash": row.content_hash,
-                "run_id": self._run_id,
-                "found_at_erp": adopted,
-            }
-            self._audit(connection, "posting.posted", key, details)
+        except ClaimLostError as error:
+            return ItemResult(key, "outdated", message=str(error))
+        details = {
+            "document": document,
+            "entry_id": item.entry_id,
+            "revision": item.revision,
+            "kind": item.kind,
+            "entity_code": row.entity_code,
+            "erp_id": row.erp_id,
+            "payload_hash": row.payload_hash,
+            "content_hash": row.content_hash,
+            "run_id": self._run_id,
+            "found_at_erp": adopted,
+        }
+        self._audit(connection, "posting.posted", key, details)
         return ItemResult(key, "adopted" if adopted else "posted", document)
 
-    def _not_sent(self, item: PlanItem, row: Posting) -> ItemResult:
+    def _not_sent(self, item: PlanItem) -> ItemResult:
         key, message = item.posting_key, "it never arrived at the ERP, and is not wanted any more"
-        if row.state == outbox.SENT:
-            with writing(self._engine) as connection:
-                outbox.mark_not_sent(connection, key, worker=self._token, code="not_sent", error=message, now=self._now)
-        return ItemResult(key, "not_sent", message=message)
+        _, lost = self._noted([item], outbox.mark_not_sent, code="not_sent", error=message)
+        return lost[0] if lost else ItemResult(key, "not_sent", message=message)
 
     def _failed(
         self, item: PlanItem, outcome: Outcome, code: str, message: str, document: str | None = None
@@ -395,6 +456,19 @@ class _Worker:
 
     def _audit(self, connection: Connection, action: str, subject: str, details: dict[str, Any]) -> None:
         audit.append(connection, at=self._now, actor=self._actor, action=action, subject=subject, details=details)
+
+
+def _is_unfinished(item: PlanItem, found: PostedDocument | None) -> bool:
+    """Whether it is a draft of exactly what was intended, as an attempt that was cut short leaves it."""
+    return found is not None and found.state == "draft" and not differences(item.entry, replace(found, state="posted"))
+
+
+def _flaws(item: PlanItem, document: str, found: PostedDocument | None) -> str:
+    """In what the document departs from what was intended, in words; empty if in nothing."""
+    if found is None:
+        return f"{document} was there and is gone"
+    flaws = differences(item.entry, found)
+    return f"{document}: " + "; ".join(map(str, flaws)) if flaws else ""
 
 
 def _refuse_outdated(item: PlanItem, entity_code: str, history: Sequence[Posting]) -> None:

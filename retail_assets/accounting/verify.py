@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def verify(
 
     Args:
         posters: by ERP id; what was posted to an ERP without a poster is reported as not checked.
-        progress: called after each document read back with how many are done, and how many there are.
+        progress: called after each batch that was read back with how many documents are done, and how many there are.
     """
     chain = [
         Problem(problem.code, f"audit_log:{problem.seq}", problem.message)
@@ -111,38 +112,48 @@ def _against_audit(row: Posting, details: Mapping[str, Any] | None) -> Iterator[
 def _erp_problems(
     rows: list[Posting], posters: Mapping[str, Poster], progress: Callable[[int, int], None] | None
 ) -> Iterator[Problem]:
-    posted = [row for row in rows if row.state == outbox.POSTED]
-    unreachable: set[str] = set()
-    for done, row in enumerate(posted, start=1):
-        poster = posters.get(row.erp_id)
-        if poster is None and row.erp_id not in unreachable:
-            unreachable.add(row.erp_id)
-            yield Problem(
-                "erp_not_checked", row.erp_id, f"no poster for {row.erp_id}: its documents were not read back"
-            )
-        if poster is not None and row.erp_id not in unreachable:
-            try:
-                yield from _read_back_problems(row, poster)
-            except ErpUnavailable as error:
-                unreachable.add(row.erp_id)
-                yield Problem(
-                    "erp_not_checked", row.erp_id, f"documents from {row.posting_key} on were not read: {error}"
-                )
-        if progress:
-            progress(done, len(posted))
+    posted = sorted((row for row in rows if row.state == outbox.POSTED), key=lambda row: row.erp_id)
+    done = 0
+    for erp_id, of_erp in groupby(posted, key=lambda row: row.erp_id):
+        own = list(of_erp)
+        poster = posters.get(erp_id)
+        size = poster.batch_size if poster else len(own)
+        if poster is None:
+            yield Problem("erp_not_checked", erp_id, f"no poster for {erp_id}: its documents were not read back")
+        for start in range(0, len(own), size):
+            some = own[start : start + size]
+            if poster:
+                try:
+                    yield from _read_back_problems(some, poster)
+                except ErpUnavailable as error:
+                    yield Problem(
+                        "erp_not_checked", erp_id, f"documents from {some[0].posting_key} on were not read: {error}"
+                    )
+                    poster = None
+            done += len(some)
+            if progress:
+                progress(done, len(posted))
 
 
-def _read_back_problems(row: Posting, poster: Poster) -> Iterator[Problem]:
-    document = row.erp_document or ""
+def _read_back_problems(rows: list[Posting], poster: Poster) -> Iterator[Problem]:
+    documents = {row.posting_key: row.erp_document or "" for row in rows}
     try:
-        found = poster.read_back(document)
-        at_key = poster.look_up(row.posting_key) if found is None else document
+        found = poster.read_back(list(documents.values()))
+        at_keys = poster.look_up([key for key, document in documents.items() if document not in found])
     except RejectedByErp as error:
-        yield Problem("posted_drift", row.posting_key, f"{document} cannot be read: {error}")
+        if len(rows) > 1:
+            for row in rows:
+                yield from _read_back_problems([row], poster)
+            return
+        (key,) = documents
+        yield Problem("posted_drift", key, f"{documents[key]} cannot be read: {error}")
         return
-    if found is None:
-        instead = f", and {at_key} holds its key instead" if at_key else ""
-        yield Problem("posted_drift", row.posting_key, f"{document} is gone from the ERP{instead}")
-        return
-    for difference in differences(from_payload(row.payload), found):
-        yield Problem("posted_drift", row.posting_key, f"{document}: {difference}")
+    for row in rows:
+        document = documents[row.posting_key]
+        if document in found:
+            for difference in differences(from_payload(row.payload), found[document]):
+                yield Problem("posted_drift", row.posting_key, f"{document}: {difference}")
+        else:
+            at_key = at_keys.get(row.posting_key)
+            instead = f", and {at_key} holds its key instead" if at_key else ""
+            yield Problem("posted_drift", row.posting_key, f"{document} is gone from the ERP{instead}")

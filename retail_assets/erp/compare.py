@@ -1,7 +1,6 @@
 """Is what the ERP holds what was intended? Field by field, so that a difference can be acted on."""
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from retail_assets.erp.protocol import JournalEntry, PostedDocument, PostedLine
@@ -23,8 +22,8 @@ class Difference:
 def differences(intended: JournalEntry, posted: PostedDocument) -> list[Difference]:
     """Everything in which a posted document departs from its intention; empty when it is exactly that.
 
-    Lines are compared as a multiset: their order means nothing. An account kept in the currency of the books shows a
-    line of another currency in base only, so such a line is compared in base.
+    Lines are compared as a multiset: their order means nothing. Where a line has its account's currency, an account
+    kept in the currency of the books shows a line of another currency in base only, so it is compared in base.
     """
     facts = (
         ("state", "posted", posted.state),
@@ -33,7 +32,7 @@ def differences(intended: JournalEntry, posted: PostedDocument) -> list[Differen
         ("posting_date", intended.posting_date.isoformat(), posted.posting_date.isoformat()),
     )
     found = [Difference(field, wanted, actual) for field, wanted, actual in facts if wanted != actual]
-    wanted_lines = Counter(expected_lines(intended, posted.lines))
+    wanted_lines = Counter(expected_lines(intended, posted))
     actual_lines = Counter(posted.lines)
     missing, surplus = wanted_lines - actual_lines, actual_lines - wanted_lines
     if missing or surplus:
@@ -41,18 +40,19 @@ def differences(intended: JournalEntry, posted: PostedDocument) -> list[Differen
     return found
 
 
-def expected_lines(intended: JournalEntry, posted: Iterable[PostedLine]) -> list[PostedLine]:
-    """The lines a correct document would show, given the currencies the ERP keeps the accounts in."""
-    currency_of = {line.account_code: line.currency_code for line in posted}
+def expected_lines(intended: JournalEntry, posted: PostedDocument) -> list[PostedLine]:
+    """The lines a correct document would show, given whose currency a line has in this ERP."""
+    account_currencies = {line.account_code: line.currency_code for line in posted.lines}
     expected = []
     for line in intended.lines:
-        kept_in_base = currency_of.get(line.account_code) == intended.base_currency_code
+        currency = account_currencies.get(line.account_code) if posted.line_currency == "account" else None
+        in_base = (currency or line.currency_code) == intended.base_currency_code
         expected.append(
             PostedLine(
                 account_code=line.account_code,
-                debit=line.base_debit if kept_in_base else line.debit,
-                credit=line.base_credit if kept_in_base else line.credit,
-                currency_code=intended.base_currency_code if kept_in_base else line.currency_code,
+                debit=line.base_debit if in_base else line.debit,
+                credit=line.base_credit if in_base else line.credit,
+                currency_code=intended.base_currency_code if in_base else line.currency_code,
                 base_debit=line.base_debit,
                 base_credit=line.base_credit,
             )

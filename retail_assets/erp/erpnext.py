@@ -2,7 +2,8 @@
 
 What ERPNext does decides how this is done:
 
-- A Journal Entry sent with ``docstatus`` 1 is created and submitted in one transaction; a refusal leaves nothing.
+- Journal Entries sent with ``docstatus`` 1 are created and submitted in one transaction, up to 200 at once; a refusal
+  leaves nothing of any of them.
 - The key lives in a custom field with a unique index. Fields that do not exist are ignored without a word, so the field
   is checked before anything is posted, and read back afterwards.
 - Base amounts are recomputed as account amount times rate, two digits; sent ones are ignored. A foreign line without a
@@ -13,7 +14,8 @@ What ERPNext does decides how this is done:
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
@@ -46,6 +48,17 @@ _STATES: Final[Mapping[int, DocumentState]] = {0: "draft", 1: "posted", 2: "canc
 _CENT: Final = Decimal("0.01")
 _ONE: Final = Decimal(1)
 _RATE_DIGITS: Final = Decimal("1e-9")
+_INSERT_MANY: Final = "/api/method/frappe.client.insert_many"
+_LONGEST_FILTER: Final = 4000
+_LINE_COLUMNS: Final = (
+    "parent",
+    "account",
+    "account_currency",
+    "debit_in_account_currency",
+    "credit_in_account_currency",
+    "debit",
+    "credit",
+)
 _NOTHING_DONE: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
 _JSON: Final = msgspec.json.Encoder(decimal_format="number")
 
@@ -105,6 +118,9 @@ class ErpNextPoster:
             stores, whose names have no place in the ledger.
     """
 
+    #: More in one call are no faster; ERPNext takes at most 200.
+    batch_size = 50
+
     def __init__(
         self, client: Transport, *, base_url: str, key_field: str = "platform_ref", customer: str = "Web Customers"
     ) -> None:
@@ -152,69 +168,80 @@ class ErpNextPoster:
         elif any(field[name] != value for name, value in wanted.items()):
             self._change("PUT", _resource("Custom Field", field["name"]), wanted)
 
-    def look_up(self, key: str) -> str | None:
-        """The Journal Entry with this key; a cancelled one keeps its key and is found as well."""
-        rows = self._list("Journal Entry", ["name", self._key_field], [[self._key_field, "=", key]])
-        # The database compares without regard to case; another key that differs only in case is not ours.
-        for row in rows:
-            if row[self._key_field] != key:
-                raise RejectedByErp(
-                    "KeyClash",
-                    f"{row['name']} holds the key {row[self._key_field]}, which ERPNext takes for {key}",
-                    "Give the key field a case-sensitive collation in ERPNext's database.",
-                )
-        return rows[0]["name"] if rows else None
+    def look_up(self, keys: Sequence[str]) -> dict[str, str]:
+        """The Journal Entries with these keys; a cancelled one keeps its key and is found as well."""
+        found: dict[str, str] = {}
+        for some in _short(keys):
+            rows = self._list("Journal Entry", ["name", self._key_field], [[self._key_field, "in", some]])
+            # The database compares without regard to case; another key that differs only in case is not ours.
+            for row in rows:
+                if row[self._key_field] not in some:
+                    raise RejectedByErp(
+                        "KeyClash",
+                        f"{row['name']} holds the key {row[self._key_field]}, which ERPNext takes for one of ours",
+                        "Give the key field a case-sensitive collation in ERPNext's database.",
+                    )
+            found |= {row[self._key_field]: row["name"] for row in rows}
+        return found
 
-    def post(self, entry: JournalEntry) -> str:
+    def post(self, entries: Sequence[JournalEntry]) -> list[str]:
         """Create and submit; see ``Poster.post``.
 
         Raises:
-            RejectedByErp: also where ERPNext could only hold the entry with other amounts than the intended ones.
+            RejectedByErp: also where ERPNext could only hold an entry with other amounts than the intended ones.
         """
-        document = self._document(entry)
+        body = {"docs": [{"doctype": "Journal Entry", **self._document(entry)} for entry in entries]}
+        keys = ", ".join(entry.key for entry in entries)
+        response = self._send("POST", _INSERT_MANY, body, keys)
         try:
-            response = self._client.request(
-                "POST", _resource("Journal Entry"), data=_JSON.encode(document), headers=_CONTENT_TYPE
-            )
-        except HttpUnavailableError as error:
-            raise OutcomeUnknown(f"{entry.key}: {error}") from error
-        except HttpStatusError as error:
-            if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR or error.status == HTTPStatus.REQUEST_TIMEOUT:
-                raise OutcomeUnknown(f"{entry.key}: {error}") from error
-            raise self._refusal(error) from error
-        try:
-            return str(_parsed(response)["name"])
+            names = [str(name) for name in _parsed(response)]
         except (ValueError, KeyError, TypeError) as error:
-            raise OutcomeUnknown(f"{entry.key}: the answer is not ERPNext's: {response.content[:200]!r}") from error
+            raise OutcomeUnknown(f"{keys}: the answer is not ERPNext's: {response.content[:200]!r}") from error
+        if len(names) != len(entries):
+            raise OutcomeUnknown(f"{keys}: ERPNext answered with {len(names)} documents for {len(entries)} entries")
+        return names
 
-    def read_back(self, document: str) -> PostedDocument | None:
-        """The Journal Entry as it is now, from a fresh read: the answer to a post can be out of date."""
+    def finish(self, document: str) -> None:
+        """Submit a draft; see ``Poster.finish``. What we post never is one, but somebody may have set it back."""
+        path = _resource("Journal Entry", document)
         try:
-            found = self._get(_resource("Journal Entry", document))
-        except RejectedByErp as error:
-            if error.code == "DoesNotExistError":
-                return None
+            self._send("PUT", path, {"docstatus": 1}, document)
+        except RejectedByErp:
+            self._send("DELETE", path, {}, document)
             raise
-        company = found["company"]
+
+    def read_back(self, documents: Sequence[str]) -> dict[str, PostedDocument]:
+        """The Journal Entries as they are now, from a fresh read: the answer to a post can be out of date."""
+        headers: list[dict[str, Any]] = []
+        rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for some in _short(documents):
+            headers += self._list("Journal Entry", ["*"], [["name", "in", some]])
+            filters = [["parent", "in", some]]
+            for row in self._list("Journal Entry Account", _LINE_COLUMNS, filters, parent="Journal Entry"):
+                rows[row["parent"]].append(row)
+        return {header["name"]: self._posted(header, rows[header["name"]]) for header in headers}
+
+    def _posted(self, header: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> PostedDocument:
+        company = header["company"]
         numbers = {account.name: account.number for account in self._accounts_of(company).values()}
-        if any(line["account"] not in numbers for line in found["accounts"]):
+        if any(row["account"] not in numbers for row in rows):
             numbers = {account.name: account.number for account in self._load_accounts(company).values()}
         return PostedDocument(
-            document=found["name"],
-            key=found.get(self._key_field),
+            document=header["name"],
+            key=header.get(self._key_field),
             company=company,
-            posting_date=date.fromisoformat(found["posting_date"]),
-            state=_STATES[found["docstatus"]],
+            posting_date=date.fromisoformat(header["posting_date"]),
+            state=_STATES[header["docstatus"]],
             lines=tuple(
                 PostedLine(
-                    account_code=numbers.get(line["account"]) or line["account"],
-                    debit=_decimal(line["debit_in_account_currency"]),
-                    credit=_decimal(line["credit_in_account_currency"]),
-                    currency_code=line["account_currency"],
-                    base_debit=_decimal(line["debit"]),
-                    base_credit=_decimal(line["credit"]),
+                    account_code=numbers.get(row["account"]) or row["account"],
+                    debit=_decimal(row["debit_in_account_currency"]),
+                    credit=_decimal(row["credit_in_account_currency"]),
+                    currency_code=row["account_currency"],
+                    base_debit=_decimal(row["debit"]),
+                    base_credit=_decimal(row["credit"]),
                 )
-                for line in found["accounts"]
+                for row in rows
             ),
         )
 
@@ -366,8 +393,10 @@ class ErpNextPoster:
         )
         return rows[0] if rows else None
 
-    def _list(self, doctype: str, columns: Sequence[str], filters: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
-        params = {"fields": json.dumps(columns), "filters": json.dumps(filters), "limit_page_length": 0}
+    def _list(
+        self, doctype: str, columns: Sequence[str], filters: Sequence[Sequence[Any]], **more: str
+    ) -> list[dict[str, Any]]:
+        params = {"fields": json.dumps(columns), "filters": json.dumps(filters), "limit_page_length": 0, **more}
         return self._get(_resource(doctype), params)
 
     def _get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
@@ -381,6 +410,17 @@ class ErpNextPoster:
             return _parsed(response)
         except (ValueError, KeyError, TypeError) as error:
             raise ErpUnavailable(f"{path} did not answer as ERPNext does: check base_url") from error
+
+    def _send(self, method: str, path: str, body: Mapping[str, Any], what: str) -> requests.Response:
+        """Send once what changes the books."""
+        try:
+            return self._client.request(method, path, data=_JSON.encode(body), headers=_CONTENT_TYPE)
+        except HttpUnavailableError as error:
+            raise OutcomeUnknown(f"{what}: {error}") from error
+        except HttpStatusError as error:
+            if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR or error.status == HTTPStatus.REQUEST_TIMEOUT:
+                raise OutcomeUnknown(f"{what}: {error}") from error
+            raise self._refusal(error) from error
 
     def _change(self, method: str, path: str, body: Mapping[str, Any]) -> None:
         try:
@@ -409,6 +449,18 @@ class ErpNextPoster:
 
 
 _CONTENT_TYPE: Final = {"Content-Type": "application/json"}
+
+
+def _short(texts: Sequence[str]) -> Iterator[list[str]]:
+    """The texts in parts that leave an address short enough for every proxy."""
+    part: list[str] = []
+    for text in texts:
+        if part and len(quote(json.dumps([*part, text]))) > _LONGEST_FILTER:
+            yield part
+            part = []
+        part.append(text)
+    if part:
+        yield part
 
 
 def _resource(doctype: str, name: str | None = None) -> str:

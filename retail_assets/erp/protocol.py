@@ -1,11 +1,13 @@
 """What accounting asks of an ERP: post a journal entry once, find it again, read it back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Literal, Protocol
 
 DocumentState = Literal["draft", "posted", "cancelled"]
+LineCurrency = Literal["account", "line"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class JournalEntry:
 
 @dataclass(frozen=True, slots=True)
 class PostedLine:
-    """A line as the ERP holds it: ``debit`` and ``credit`` are in ``currency_code``, the currency of the account."""
+    """A line as the ERP holds it: ``debit`` and ``credit`` are in ``currency_code``."""
 
     account_code: str
     debit: Decimal
@@ -54,7 +56,10 @@ class PostedLine:
 
 @dataclass(frozen=True, slots=True)
 class PostedDocument:
-    """A document as the ERP holds it; ``key`` is None where it has none of ours."""
+    """A document as the ERP holds it; ``key`` is None where it has none of ours.
+
+    ``line_currency`` says whose currency a line has in this ERP: its account's, or its own.
+    """
 
     document: str
     key: str | None
@@ -62,6 +67,7 @@ class PostedDocument:
     posting_date: date
     state: DocumentState
     lines: tuple[PostedLine, ...]
+    line_currency: LineCurrency = "account"
 
 
 class ErpError(Exception):
@@ -69,7 +75,7 @@ class ErpError(Exception):
 
 
 class RejectedByErp(ErpError):  # noqa: N818 -- reads as the event it is
-    """The ERP refused the document for good and kept nothing of it; sending it again unchanged is of no use.
+    """The ERP refused what was sent for good and kept nothing of it; sending it again unchanged is of no use.
 
     Attributes:
         code: the kind of refusal, in the ERP's own terms.
@@ -106,6 +112,11 @@ class ErpUnavailable(ErpError):  # noqa: N818
 class Poster(Protocol):
     """A connection to one ERP. Every method may raise ``ErpUnavailable``."""
 
+    @property
+    def batch_size(self) -> int:
+        """How many entries are best sent in one call."""
+        ...
+
     def check(self) -> list[str]:
         """What stands in the way of posting exactly once, in words; empty when nothing does."""
         ...
@@ -118,21 +129,30 @@ class Poster(Protocol):
         """
         ...
 
-    def look_up(self, key: str) -> str | None:
-        """The document that holds ``key``, in whatever state it is; None if there is none."""
+    def look_up(self, keys: Sequence[str]) -> dict[str, str]:
+        """The documents that hold these keys, in whatever state they are; a key that none holds is left out."""
         ...
 
-    def post(self, entry: JournalEntry) -> str:
-        """Create and submit the entry in one step and return the document's number.
+    def post(self, entries: Sequence[JournalEntry]) -> list[str]:
+        """Create and post entries of one company, all or none, and return their documents' numbers in their order.
 
         Raises:
-            RejectedByErp: it was refused and nothing was kept (``KeyAlreadyUsed`` if the key was taken).
+            RejectedByErp: nothing was kept (``KeyAlreadyUsed`` if a key was taken); one entry may be the cause for all.
+            OutcomeUnknown: no usable answer came back; there may be all of them, none, or drafts.
+        """
+        ...
+
+    def finish(self, document: str) -> None:
+        """Post a draft of ours that an attempt which was cut short has left.
+
+        Raises:
+            RejectedByErp: it was refused, and the draft was removed.
             OutcomeUnknown: no usable answer came back.
         """
         ...
 
-    def read_back(self, document: str) -> PostedDocument | None:
-        """The document as the ERP holds it now; None if it is gone."""
+    def read_back(self, documents: Sequence[str]) -> dict[str, PostedDocument]:
+        """The documents as the ERP holds them now, by number; one that is gone is left out."""
         ...
 
     def document_url(self, document: str) -> str:

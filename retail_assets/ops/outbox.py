@@ -120,7 +120,9 @@ def claim(connection: Connection, new: NewPosting, *, worker: str, run_id: str, 
     row = _locked(connection, new.posting_key)
     if row is None:
         try:
-            connection.execute(insert(posting_outbox).values(**_first_values(new), **values, created_at=now))
+            # Within a savepoint: on Postgres an error would end the transaction, and with it the claims of others.
+            with connection.begin_nested():
+                connection.execute(insert(posting_outbox).values(**_first_values(new), **values, created_at=now))
         except IntegrityError as error:
             raise PostingConflictError(
                 f"{new.posting_key}: revision {new.revision} ({new.kind}) of {new.entry_id} exists under another key"
@@ -214,11 +216,14 @@ def find(connection: Connection, posting_key: str) -> Posting | None:
     return Posting(*row) if row else None
 
 
-def history(connection: Connection, entry_id: str) -> list[Posting]:
-    """Every row of an entry, by revision, an entry before its reversal."""
-    statement = select(*_COLUMNS).where(posting_outbox.c.entry_id == entry_id)
-    statement = statement.order_by(posting_outbox.c.revision, posting_outbox.c.kind)
-    return [Posting(*row) for row in connection.execute(statement)]
+def histories(connection: Connection, entry_ids: Sequence[str]) -> dict[str, list[Posting]]:
+    """Every row of these entries, by revision, an entry before its reversal."""
+    statement = select(*_COLUMNS).where(posting_outbox.c.entry_id.in_(entry_ids))
+    found: dict[str, list[Posting]] = {entry_id: [] for entry_id in entry_ids}
+    for row in connection.execute(statement.order_by(posting_outbox.c.revision, posting_outbox.c.kind)):
+        posting = Posting(*row)
+        found[posting.entry_id].append(posting)
+    return found
 
 
 def postings(engine: Engine, *, entity_code: str | None = None, states: Sequence[str] = ()) -> list[Posting]:

@@ -151,6 +151,7 @@ _TYPES: Final = (
             "credit": "amount",
             "user_remark": "text",
         },
+        child_of="Journal Entry",
     ),
     DocType(
         "GL Entry",

@@ -783,10 +783,11 @@ def _clause(column: str, kind: Kind, operator: str, value: Any) -> tuple[str, li
         items = value.split(",") if isinstance(value, str) else list(value)
         negated = operator == "not in"
         left = f"coalesce({left}, '')" if negated else left
+        # MariaDB's default collation ignores case.
+        left += " COLLATE NOCASE" if kind == "text" else ""
         return f"{left} {operator.upper()} ({', '.join([mark] * len(items))})", [_plain(item) for item in items]
     if operator == "!=":
         return f"coalesce({left}, '') <> {mark}", [_plain(value)]
-    # MariaDB's default collation ignores case.
     collation = " COLLATE NOCASE" if operator == "=" and kind == "text" else ""
     return f"{left} {operator.upper()} {mark}{collation}", [_plain(value)]
 

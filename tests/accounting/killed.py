@@ -15,9 +15,9 @@ from tests.erp.books import client
 
 #: Step -> (object, name of the function there, whether death comes after it).
 STEPS: dict[str, tuple[Any, str, bool]] = {
-    "before the claim": (posting._Worker, "_claim", False),
+    "before the claim": (posting._Worker, "_batch", False),
     "claim written, not committed": (outbox, "claim", True),
-    "after the claim": (posting._Worker, "_claim", True),
+    "after the claim": (posting._Worker, "_settle", False),
     "after the look-up": (ErpNextPoster, "look_up", True),
     "sent written, not committed": (outbox, "mark_sent", True),
     "before the request leaves": (ErpNextPoster, "post", False),
@@ -26,7 +26,7 @@ STEPS: dict[str, tuple[Any, str, bool]] = {
     "after the read-back": (ErpNextPoster, "read_back", True),
     "posted written, not committed": (outbox, "mark_posted", True),
     "audit written, not committed": (audit, "append", True),
-    "after the commit": (posting._Worker, "_prove", True),
+    "after the commit": (posting._Worker, "note_run", False),
     "before the anchor": (audit, "write_anchor", False),
     "in the middle of the anchor": (Path, "replace", False),
 }

@@ -52,7 +52,7 @@ def test_killed_on_sqlite(sqlite_store: Engine, erp: Erp, tmp_path: Path, step: 
     anchor = tmp_path / "exports" / "audit_head.json"
     run(sqlite_store, erp, BEFORE, anchor)
     sqlite_store.dispose()
-    once = step in {"before the anchor", "in the middle of the anchor"}
+    once = step in {"after the commit", "before the anchor", "in the middle of the anchor"}
     kill_at(step, 1 if once else 2, f"sqlite:///{tmp_path / 'operations.sqlite'}", erp, anchor)
     run(sqlite_store, erp, AFTER, anchor)
     assert_as_if_nothing_had_happened(sqlite_store, erp, anchor)

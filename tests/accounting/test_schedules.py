@@ -92,10 +92,11 @@ class Wire:
         raise Killed
 
     def note(self, method: str, path: str, params: Mapping[str, Any] | None, data: bytes | None) -> None:
-        if path.endswith("/Journal%20Entry"):
-            sent = json.loads(data or b"{}")
-            filters = json.loads((params or {}).get("filters", "[]"))
-            self.log.append((method, sent["platform_ref"] if method == "POST" else filters[0][2]))
+        if path.endswith("insert_many"):
+            self.log += [("POST", document["platform_ref"]) for document in json.loads(data or b"")["docs"]]
+        elif path.endswith("/Journal%20Entry"):
+            field, _, values = json.loads((params or {})["filters"])[0]
+            self.log += [("GET", key) for key in values if field == "platform_ref"]
 
     async def carry(self, method: str, path: str, params: Mapping[str, Any], data: bytes) -> tuple[int, bytes]:
         authorization = f"token {KEY}:{SECRET}".encode()

@@ -13,28 +13,36 @@ from hypothesis import strategies as st
 from retail_assets.erp.compare import differences
 from retail_assets.erp.erpnext import ErpNextPoster
 from retail_assets.erp.factory import poster_for
-from retail_assets.erp.protocol import ErpUnavailable, JournalEntry, KeyAlreadyUsed, OutcomeUnknown, RejectedByErp
+from retail_assets.erp.protocol import (
+    ErpUnavailable,
+    JournalEntry,
+    KeyAlreadyUsed,
+    OutcomeUnknown,
+    PostedDocument,
+    RejectedByErp,
+)
 from retail_assets.settings import instance_of
 from tests.erp.books import DE, KEY, SECRET, US, Erp, client, entry, line, running_erp
 
 
+def post_and_read(erp: Erp, intended: JournalEntry) -> PostedDocument:
+    (document,) = erp.poster.post([intended])
+    return erp.poster.read_back([document])[document]
+
+
 def test_what_is_posted_is_what_was_intended(erp: Erp) -> None:
     """The whole way: post, find by key, read back, compare."""
-    document = erp.poster.post(entry())
-    assert erp.poster.look_up(entry().key) == document
-    posted = erp.poster.read_back(document)
-    assert posted is not None
-    assert differences(entry(), posted) == []
-    assert erp.poster.look_up("another#1") is None
-    assert erp.poster.read_back("ACC-JV-0000-00000") is None
+    (document,) = erp.poster.post([entry()])
+    assert erp.poster.look_up([entry().key, "another#1"]) == {entry().key: document}
+    posted = erp.poster.read_back([document, "ACC-JV-0000-00000"])
+    assert {number: differences(entry(), found) for number, found in posted.items()} == {document: []}
     assert erp.poster.document_url(document) == f"{erp.url}/app/journal-entry/{document}"
 
 
 def test_a_foreign_account_gets_the_amount_and_the_rate(erp: Erp) -> None:
     """Without the rate on the line ERPNext takes 1.0 and books 100 EUR as 100 USD."""
     intended = entry("fx#1", line("1251", debit="100", currency="EUR", rate="1.08735"), line("4000", credit="108.74"))
-    posted = erp.poster.read_back(erp.poster.post(intended))
-    assert posted is not None
+    posted = post_and_read(erp, intended)
     assert differences(intended, posted) == []
     assert {(each.currency_code, each.debit, each.base_debit) for each in posted.lines} == {
         ("EUR", Decimal(100), Decimal("108.74")),
@@ -46,8 +54,7 @@ def test_a_base_amount_that_its_rate_does_not_give(erp: Erp) -> None:
     """ERPNext recomputes base amounts: 33.33 EUR at 1.08735 is 36.24, but the entry needs 36.25 to balance."""
     pushed = replace(line("1251", debit="33.33", currency="EUR", rate="1.08735"), base_debit=Decimal("36.25"))
     intended = entry("fx#2", pushed, line("4000", credit="36.25"))
-    posted = erp.poster.read_back(erp.poster.post(intended))
-    assert posted is not None
+    posted = post_and_read(erp, intended)
     assert differences(intended, posted) == []
 
 
@@ -58,8 +65,7 @@ def test_a_foreign_line_on_an_account_of_the_books_is_posted_in_base(erp: Erp) -
         line("1100", debit="100", currency="EUR", rate="1.087"),
         line("4000", credit="100", currency="EUR", rate="1.087"),
     )
-    posted = erp.poster.read_back(erp.poster.post(intended))
-    assert posted is not None
+    posted = post_and_read(erp, intended)
     assert differences(intended, posted) == []
     assert {each.currency_code for each in posted.lines} == {"USD"}
 
@@ -71,10 +77,9 @@ def test_amounts_arrive_digit_for_digit(cents: list[int]) -> None:
     lines.append(line("4000", credit=str(Decimal(sum(cents)).scaleb(-2))))
     intended = entry(f"exact/{cents}"[:100] + "#1", *lines)
     erp = _SHARED[0]
-    document = erp.poster.look_up(intended.key) or erp.poster.post(intended)
-    posted = erp.poster.read_back(document)
-    assert posted is not None
-    assert differences(intended, posted) == []
+    there = erp.poster.look_up([intended.key])
+    document = there.get(intended.key) or erp.poster.post([intended])[0]
+    assert differences(intended, erp.poster.read_back([document])[document]) == []
 
 
 _SHARED: list[Erp] = []
@@ -89,17 +94,15 @@ def _shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 def test_one_key_one_document(erp: Erp) -> None:
     """Whatever happens to the outbox, the ERP itself refuses a second document, also after a cancellation."""
-    document = erp.poster.post(entry())
+    (document,) = erp.poster.post([entry()])
     with pytest.raises(KeyAlreadyUsed, match="must be unique"):
-        erp.poster.post(entry())
+        erp.poster.post([entry()])
     with erp.app.state.site.transaction():
         erp.app.state.site.update("Journal Entry", document, {"docstatus": 2})
     with pytest.raises(KeyAlreadyUsed):
-        erp.poster.post(entry())
-    assert erp.poster.look_up(entry().key) == document
-    posted = erp.poster.read_back(document)
-    assert posted is not None
-    assert posted.state == "cancelled"
+        erp.poster.post([entry()])
+    assert erp.poster.look_up([entry().key]) == {entry().key: document}
+    assert erp.poster.read_back([document])[document].state == "cancelled"
 
 
 def test_a_site_without_the_key_field_is_not_ready(tmp_path: Path) -> None:
@@ -109,9 +112,7 @@ def test_a_site_without_the_key_field_is_not_ready(tmp_path: Path) -> None:
         assert "platform_ref" in field
         assert "Web Customers" in customer
         fee = line("6100", debit="30")
-        posted = erp.poster.read_back(erp.poster.post(entry("ignored#1", fee, line("1250", credit="30"))))
-        assert posted is not None
-        assert posted.key is None
+        assert post_and_read(erp, entry("ignored#1", fee, line("1250", credit="30"))).key is None
         erp.poster.prepare()
         assert erp.poster.check() == []
         erp.poster.prepare()
@@ -137,8 +138,8 @@ def test_a_field_that_cannot_be_made_unique(tmp_path: Path) -> None:
         with site.transaction():
             site.insert("Customer", {"customer_name": "Web Customers"})
             site.insert("Custom Field", {"dt": "Journal Entry", "fieldname": "platform_ref", "fieldtype": "Data"})
-        erp.poster.post(entry())
-        erp.poster.post(entry())
+        erp.poster.post([entry()])
+        erp.poster.post([entry()])
         with pytest.raises(RejectedByErp, match="non-unique values"):
             erp.poster.ensure_key_field()
 
@@ -194,7 +195,7 @@ def test_refusals_are_in_words_and_leave_nothing(intended: JournalEntry, code: s
     erp = _SHARED[0]
     before = len(erp.entries())
     with pytest.raises(RejectedByErp) as refusal:
-        erp.poster.post(intended)
+        erp.poster.post([intended])
     assert refusal.value.code == code
     assert words in refusal.value.message
     assert "<" not in refusal.value.message
@@ -212,10 +213,10 @@ def test_closed_periods(erp: Erp) -> None:
         period = {"period_name": "Q1", "company": US, "start_date": "2026-01-01", "end_date": "2026-03-31"}
         site.insert("Accounting Period", period | {"closed_documents": closed})
     with pytest.raises(RejectedByErp, match="before 01-31-2026") as frozen:
-        erp.poster.post(replace(entry(day=date(2026, 1, 31)), company=DE, base_currency_code="EUR"))
+        erp.poster.post([replace(entry(day=date(2026, 1, 31)), company=DE, base_currency_code="EUR")])
     assert frozen.value.code == "FrozenPeriod"
     with pytest.raises(RejectedByErp, match="closed Accounting Period Q1 - CP") as period_closed:
-        erp.poster.post(entry())
+        erp.poster.post([entry()])
     assert period_closed.value.code == "ClosedAccountingPeriod"
     assert erp.poster.books_closed_until(US) == date(2026, 3, 31)
     assert erp.poster.books_closed_until(DE) == date(2026, 1, 31)
@@ -225,11 +226,11 @@ def test_an_account_made_in_the_meantime_is_found(erp: Erp) -> None:
     """A poster that trusts its cache would refuse the account that finance has just made."""
     intended = entry("new account#1", line("6200", debit="1"), line("1250", credit="1"))
     with pytest.raises(RejectedByErp, match="6200"):
-        erp.poster.post(intended)
+        erp.poster.post([intended])
     account = {"company": US, "account_number": "6200", "account_name": "Bank Fees", "root_type": "Expense"}
     with erp.app.state.site.transaction():
         erp.app.state.site.insert("Account", account)
-    assert erp.poster.post(intended)
+    assert erp.poster.post([intended])
 
 
 @pytest.mark.parametrize(
@@ -246,22 +247,22 @@ def test_a_lost_answer_is_an_unknown_outcome(tmp_path: Path, fault: dict[str, ob
     """Taken for a failure, a lost answer is sent again; taken for a success, an entry is missing."""
     with running_erp(tmp_path) as erp:
         poster = ErpNextPoster(client(erp.url, timeout=0.3), base_url=erp.url)
-        assert poster.look_up("warm up") is None
-        erp.fault(method="POST", path="Journal Entry", **fault)
+        assert poster.look_up(["warm up"]) == {}
+        erp.fault(method="POST", path="insert_many", **fault)
         with pytest.raises(OutcomeUnknown, match="1001#1"):
-            poster.post(entry())
+            poster.post([entry()])
         poster.close()
-        assert (erp.poster.look_up(entry().key) is not None) == arrived
+        assert bool(erp.poster.look_up([entry().key])) == arrived
 
 
 def test_an_answer_that_is_no_erpnext_answer(erp: Erp) -> None:
     """A proxy's login page with status 200 is no proof of posting."""
     erp.fault(method="POST", action="status", status=200)
     with pytest.raises(OutcomeUnknown, match="not ERPNext's"):
-        erp.poster.post(entry())
+        erp.poster.post([entry()])
     erp.fault(method="GET", action="status", status=200)
     with pytest.raises(ErpUnavailable, match="base_url"):
-        erp.poster.look_up("a#1")
+        erp.poster.look_up(["a#1"])
 
 
 def test_an_erp_that_refuses_everything(erp: Erp) -> None:
@@ -272,13 +273,13 @@ def test_an_erp_that_refuses_everything(erp: Erp) -> None:
     stranger.close()
     erp.fault(method="POST", action="status", status=429, retry_after=7)
     with pytest.raises(ErpUnavailable) as busy:
-        erp.poster.post(entry())
+        erp.poster.post([entry()])
     assert busy.value.retry_after == 7
     gone = ErpNextPoster(client("http://127.0.0.1:9", retries=0), base_url="http://127.0.0.1:9")
     with pytest.raises(ErpUnavailable):
-        gone.look_up("a#1")
+        gone.look_up(["a#1"])
     with pytest.raises(OutcomeUnknown):
-        _knowing_what(gone, erp.poster).post(entry())
+        _knowing_what(gone, erp.poster).post([entry()])
     gone.close()
 
 
@@ -290,9 +291,9 @@ def _knowing_what(poster: ErpNextPoster, other: ErpNextPoster) -> ErpNextPoster:
 
 def test_keys_that_differ_in_case_only(erp: Erp) -> None:
     """ERPNext's database ignores case; another entry's document must not be taken for ours."""
-    erp.poster.post(entry("line/txn_1aB#1"))
+    erp.poster.post([entry("line/txn_1aB#1")])
     with pytest.raises(RejectedByErp, match="line/txn_1aB#1"):
-        erp.poster.look_up("line/txn_1Ab#1")
+        erp.poster.look_up(["line/txn_1Ab#1"])
 
 
 def test_the_poster_of_the_configuration(erp: Erp) -> None:
@@ -302,5 +303,6 @@ def test_the_poster_of_the_configuration(erp: Erp) -> None:
     )
     poster = poster_for(settings)
     assert poster.check() == []
-    assert poster.post(entry("configured#1")) == erp.poster.look_up("configured#1")
+    (document,) = poster.post([entry("configured#1")])
+    assert erp.poster.look_up(["configured#1"]) == {"configured#1": document}
     poster.close()
