@@ -1,11 +1,13 @@
-"""Klarna's Settlements API over a ledger: payouts with totals, and their transactions by size and offset."""
+"""Klarna over a ledger: payouts with totals and their transactions, by the Settlements API and as reports."""
 
 import base64
 import binascii
+import csv
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -13,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from retail_assets.sandbox import minor
 from retail_assets.sandbox.ledgers import GatewayLedger, LedgerPayout, Movement
 
 _MAX_SIZE: Final = 500
@@ -24,6 +27,22 @@ _TYPES: Final = {
     "chargeback": ("REVERSAL", "REVERSAL"),
     "chargeback_reversal": ("REVERSAL_MERCHANT_PROTECTION", "FRAUD_POLICY_CREDIT_NET"),
 }
+
+_REPORT_COLUMNS: Final = (
+    "type",
+    "capture_date",
+    "sale_date",
+    "order_id",
+    "short_order_id",
+    "capture_id",
+    "merchant_reference1",
+    "merchant_reference2",
+    "amount",
+    "posting_currency",
+    "refund_id",
+    "purchase_country",
+    "detailed_type",
+)
 
 Record = dict[str, Any]
 
@@ -69,7 +88,7 @@ class KlarnaApi:
     def __init__(self, ledger: GatewayLedger, username: str, password: str, now: datetime) -> None:
         self._ledger = ledger
         self._credentials = f"{username}:{password}".encode()
-        self._payouts = [payout for payout in ledger.payouts if payout.at <= int(now.timestamp())]
+        self.paid_out = [payout for payout in ledger.payouts if payout.at <= int(now.timestamp())]
 
     def guarded(self, answer: Callable[[Request], JSONResponse]) -> Callable[[Request], Awaitable[JSONResponse]]:
         """``answer`` behind the check of user and password."""
@@ -92,14 +111,18 @@ class KlarnaApi:
             since = datetime.fromisoformat(request.query_params.get("start_date", "1970-01-01T00:00:00Z"))
         except ValueError:
             return _error(400, "BAD_VALUE", "Bad value: start_date")
-        found = [self._payout(payout) for payout in reversed(self._payouts) if payout.at >= since.timestamp()]
+        found = [self._payout(payout) for payout in reversed(self.paid_out) if payout.at >= since.timestamp()]
         return self._page(request, "payouts", found)
 
     def transactions(self, request: Request) -> JSONResponse:
         """``GET /settlements/v1/transactions?payment_reference=``."""
         reference = request.query_params.get("payment_reference")
-        payouts = [one for one in self._payouts if reference in (None, payout_id_of(one))]
+        payouts = [one for one in self.paid_out if reference in (None, payout_id_of(one))]
         return self._page(request, "transactions", [record for one in payouts for record in self._transactions(one)])
+
+    def report(self, payout: LedgerPayout) -> tuple[Record, list[Record]]:
+        """A payout with its totals, and its transactions."""
+        return self._payout(payout), self._transactions(payout)
 
     def _page(self, request: Request, name: str, records: Sequence[Record]) -> JSONResponse:
         size, offset = request.query_params.get("size", str(_DEFAULT_SIZE)), request.query_params.get("offset", "0")
@@ -190,6 +213,31 @@ def create_app(ledger: GatewayLedger, username: str, password: str, now: datetim
             Route("/settlements/v1/transactions", api.guarded(api.transactions)),
         ]
     )
+
+
+def write_reports(ledger: GatewayLedger, folder: Path, now: datetime) -> list[Path]:
+    """The settlement report of each payout, set up with all ids: a section of totals, then one of transactions."""
+    folder.mkdir(parents=True, exist_ok=True)
+    api = KlarnaApi(ledger, "", "", now)
+    return [_write(folder / f"{payout_id_of(one)}.csv", *api.report(one), ledger.currency) for one in api.paid_out]
+
+
+def _write(path: Path, payout: Record, transactions: Sequence[Record], currency: str) -> Path:
+    amounts = {name.removesuffix("_amount"): value for name, value in payout["totals"].items()}
+    totals = {f"total_{name}_amount" if "debt" not in name else name: value for name, value in amounts.items()}
+    head = {
+        **{name: minor.text(value, currency) for name, value in totals.items()},
+        "payment_reference": payout["payment_reference"],
+        "settlement_currency": currency,
+        **{name: payout[name] for name in ("payout_date", "merchant_id", "merchant_settlement_type")},
+    }
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter=";", lineterminator="\n")
+        writer.writerows((head, head.values(), _REPORT_COLUMNS))
+        for record in transactions:
+            shown = {**record, "amount": minor.text(record["amount"], currency), "posting_currency": currency}
+            writer.writerow([shown.get(name) or "" for name in _REPORT_COLUMNS])
+    return path
 
 
 def _error(status: int, code: str, message: str) -> JSONResponse:

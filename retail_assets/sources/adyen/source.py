@@ -1,7 +1,7 @@
 """The dlt source of one Adyen account: settlement details reports in a folder."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +14,7 @@ from retail_assets.contracts import table
 from retail_assets.ops.quarantine import Rejection
 from retail_assets.settings import Gateway
 from retail_assets.sources.adyen.report import DETAILS, REQUIRED, Report, convert_block, reversed_grosses
+from retail_assets.sources.adyen.times import to_utc
 from retail_assets.sources.csvfiles import CsvError, CsvFile, open_csv
 from retail_assets.sources.feeds import Feed, OpenFeed, open_feed, read_feed
 from retail_assets.sources.files import DroppedFile, new_files
@@ -73,7 +74,7 @@ def adyen_source(gateway: Gateway, folder: Path, intake: Intake) -> Sequence[Dlt
 
     A report that is complete withdraws what earlier files said of its batch; one that is not (cut off, edited, a part)
     only stands beside them, and the models decide row by row. Payment accounting reports in the same folder go into a
-    table of their own, which no model adds up. A file that is neither, and a row that breaks the
+    table of their own: they tell of what was never captured. A file that is neither, and a row that breaks the
     contract, go to quarantine; the rest loads.
     """
 
@@ -81,7 +82,7 @@ def adyen_source(gateway: Gateway, folder: Path, intake: Intake) -> Sequence[Dlt
         yield from _details(gateway, folder, intake)
 
     def entries() -> Iterator[Any]:
-        yield from _accounting(folder, intake)
+        yield from _accounting(gateway, folder, intake)
 
     return intake.resource(_RESOURCE, details), intake.resource(ENTRIES.name, entries)
 
@@ -99,13 +100,24 @@ def _details(gateway: Gateway, folder: Path, intake: Intake) -> Iterator[Any]:
         yield from _file(gateway, file, opened, intake, state.setdefault(_VERSIONS, {}))
 
 
-def _accounting(folder: Path, intake: Intake) -> Iterator[Any]:
+def _accounting(gateway: Gateway, folder: Path, intake: Intake) -> Iterator[Any]:
     """The rows of payment accounting reports; a row replaces the same one of a report that was made before."""
     intake.counts_of(ENTRIES.name)
     for file in new_files(folder, dlt.current.resource_state().setdefault(_FILES, {})):
         opened = _as_accounting(file)
         for batch in read_feed(opened, intake) if opened else ():
-            yield from intake.take(batch, ENTRIES.name)
+            yield from intake.take(_timed(batch, gateway.option("time_zone") or "UTC"), ENTRIES.name)
+
+
+def _timed(batch: Batch, zone: str) -> Batch:
+    """The events with their times in UTC."""
+    if not batch.loaded:
+        return batch
+    rows = batch.tables[ENTRIES]
+    local, zones = (rows.column(name).combine_chunks() for name in ("booking_date", "timezone"))
+    booked = to_utc(local, zones, column="Booking Date", zone_column="TimeZone", default=zone, faults={})
+    place = rows.column_names.index("booked_at")
+    return replace(batch, tables={ENTRIES: rows.set_column(place, rows.schema.field(place), booked)})
 
 
 def _as_accounting(file: DroppedFile) -> OpenFeed | None:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 import dlt
@@ -15,6 +16,7 @@ from retail_assets.settings import Gateway
 from retail_assets.sources.cursors import believed
 from retail_assets.sources.intake import Intake
 from retail_assets.sources.klarna.client import KlarnaClient
+from retail_assets.sources.klarna.reports import LINES, load_reports
 from retail_assets.sources.records import Batch, convert
 
 # A payout does not change once it is made; those of some days are asked for again, as clocks differ.
@@ -44,19 +46,21 @@ _TRANSACTION: Final = msgspec.json.Decoder(_Transaction)
 
 
 @dlt.source(name="klarna", max_table_nesting=0)
-def klarna_source(gateway: Gateway, intake: Intake) -> Sequence[DltResource]:
+def klarna_source(gateway: Gateway, intake: Intake, inbox: Path) -> Sequence[DltResource]:
     """Payouts with their totals, and the transactions of each, read once.
 
     Args:
-        gateway: address, user and password.
+        gateway: address, user and password; of the variant for reports, which has none, the reports are all there is.
         intake: counts what comes in and quarantines what breaks its contract.
+        inbox: folder of settlement reports; payouts that the API does not have come from them.
     """
 
     def payouts() -> Iterator[Any]:
         with closing(KlarnaClient(gateway)) as client:
             yield from _payouts(client, intake)
 
-    return (intake.resource("payouts", payouts),)
+    files = intake.resource(LINES.name, lambda: load_reports(inbox, intake))
+    return (files,) if gateway.declared.access == "files" else (intake.resource("payouts", payouts), files)
 
 
 def _payouts(client: KlarnaClient, intake: Intake) -> Iterator[Any]:

@@ -1,6 +1,7 @@
 """Settlement details reports in a folder, through dlt into the warehouse."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -279,6 +280,7 @@ def test_payment_accounting_reports_explain_and_count_nothing_twice(home: Home, 
         ("Settled", 2, Decimal("-23.8188"), Decimal("0.0312")),
     ]
     assert home.query(rows) == expected
+    assert home.one("select min(booked_at) from raw_adyen.accounting_entries") == datetime(2026, 11, 2, 9, tzinfo=UTC)
     # Made again, with another column and a row that is broken.
     again = sent + settled + settled + sent.replace("SentForSettle", "")
     (folder / "again.csv").write_text(ACCOUNTING + again.replace(",x\n", ",y\n"))

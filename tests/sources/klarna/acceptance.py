@@ -8,13 +8,14 @@ from starlette.types import ASGIApp
 
 from retail_assets.sandbox import klarna
 from tests.sandbox.test_adyen import LEDGER
-from tests.sources.acceptance import ApiCase
+from tests.sources.acceptance import ApiCase, FileCase
 
 _KEY = "klarna_acceptance-canary"
+_NOW = datetime(2026, 4, 1, tzinfo=UTC)
 
 
 def _app(_: Path) -> ASGIApp:
-    return klarna.create_app(LEDGER, "user", _KEY, datetime(2026, 4, 1, tzinfo=UTC))
+    return klarna.create_app(LEDGER, "user", _KEY, _NOW)
 
 
 def _expected() -> Mapping[str, int]:
@@ -37,5 +38,19 @@ CASES = [
         },
         wrong={"password": "klarna_wrong-canary"},
         expected=_expected,
-    )
+    ),
+    FileCase(
+        variant="klarna_reports",
+        section="gateways",
+        drop=lambda folder: klarna.write_reports(LEDGER, folder, _NOW),
+        block={
+            "id": "klarna_files",
+            "system": "klarna_reports",
+            "entity": "DE",
+            "bank": "bank_de",
+            "folder": "klarna_files",
+            "stores": [{"store": "shop_de"}],
+        },
+        expected=lambda: {"report_lines": 11},
+    ),
 ]

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from retail_assets.http import HttpStatusError
-from retail_assets.sandbox.klarna import create_app
+from retail_assets.sandbox.klarna import create_app, write_reports
 from retail_assets.settings import instance_of
 from retail_assets.sources.klarna import build, examine
 from retail_assets.sources.klarna.client import KlarnaClient, UnexpectedAnswerError
@@ -68,3 +68,86 @@ def test_an_answer_that_is_not_complete_is_refused(body: Any, reason: str) -> No
         client = KlarnaClient(gateway(url))
         with pytest.raises(UnexpectedAnswerError, match=reason):
             list(client.pages("transactions", {}))
+
+
+def reports() -> Any:
+    block = {"id": "klarna_files", "system": "klarna_reports", "entity": "DE", "bank": "bank_de"}
+    return instance_of("gateways", {**block, "folder": "klarna_files", "stores": [{"store": "shop_de"}]})
+
+
+def loaded(home: Home, folder: Path) -> Any:
+    return home.load("klarna", "klarna_files", lambda intake: build(reports(), intake, folder))["report_lines"]
+
+
+def test_a_report_says_the_same_as_the_api(home: Home, tmp_path: Path) -> None:
+    """Amounts, times or ids of a report that differ from the API made other lines of the same payout."""
+    write_reports(LEDGER, tmp_path / "inbox", NOW)
+    loaded(home, tmp_path / "inbox")
+    with running(create_app(LEDGER, "user", "key", NOW)) as url:
+        home.load("klarna", "klarna_eu", lambda intake: build(gateway(url), intake, Path()))
+    told = """
+        select payment_reference, id, cast(amount as varchar) as amount, capture_date, merchant_reference1
+        from raw_klarna.transactions order by all
+    """
+    reported = """
+        select
+            payment_reference,
+            type || '/' || order_id || '/' || coalesce(nullif(capture_id, ''), refund_id) || '/' || detailed_type
+            || '/' || occurrence,
+            cast(cast(amount * 100 as bigint) as varchar),
+            strftime(capture_date, '%Y-%m-%dT%H:%M:%SZ'),
+            merchant_reference1
+        from raw_klarna.report_lines order by all
+    """
+    assert home.query(told) == home.query(reported)
+    totals = "select distinct payment_reference, cast(settlement_amount * 100 as bigint) from raw_klarna.report_lines"
+    assert sorted(home.query(totals)) == sorted(
+        home.query("select payment_reference, settlement_amount from raw_klarna.payouts")
+    )
+
+
+def test_a_new_version_of_a_report_replaces_the_old(home: Home, tmp_path: Path) -> None:
+    """Rows that a corrected report no longer has stayed beside the new ones."""
+    path = write_reports(LEDGER, tmp_path, NOW)[0]
+    before = loaded(home, tmp_path).loaded
+    *lines, _ = path.read_text().splitlines()
+    path.write_text("\n".join(lines))
+    loaded(home, tmp_path)
+    assert home.one("select count(*) from raw_klarna.report_lines") == before - 1
+
+
+@pytest.mark.parametrize(
+    ("edit", "reason"),
+    [
+        (lambda lines: lines[2:], "switch the total section on"),
+        (lambda lines: [*lines[:2], lines[1], *lines[2:]], "holds the totals of 2 payouts"),
+        (lambda lines: [lines[0], "", *lines[2:]], "holds the totals of 0 payouts"),
+        (
+            lambda lines: [*lines[:2], lines[2].replace("amount", "betrag"), *lines[3:]],
+            "has no column type, order_id, amount",
+        ),
+    ],
+    ids=["without totals", "several payouts", "empty totals", "other columns"],
+)
+def test_a_report_whose_payout_is_unclear_is_quarantined_whole(
+    home: Home, tmp_path: Path, edit: Any, reason: str
+) -> None:
+    """Transactions were put to no payout, or to another than theirs."""
+    good, path = write_reports(LEDGER, tmp_path, NOW)
+    path.write_text("\n".join(edit(path.read_text().splitlines())))
+    counts = loaded(home, tmp_path)
+    assert counts.quarantined == 1
+    assert home.query("select distinct file_name from raw_klarna.report_lines") == [(good.name,)]
+    assert reason in str(home.quarantined())
+
+
+def test_a_payout_without_a_day_is_refused_by_its_rows(home: Home, tmp_path: Path) -> None:
+    """A date in a form of its own, which the report configurator allows, went on to break the models."""
+    path = write_reports(LEDGER, tmp_path, NOW)[0]
+    head, totals, *rows = path.read_text().splitlines()
+    values = totals.split(";")
+    values[head.split(";").index("payout_date")] = "03/11/2026"
+    path.write_text("\n".join([head, ";".join(values), *rows]))
+    counts = loaded(home, tmp_path)
+    assert counts.quarantined == len(rows) - 1
+    assert "is not a date and time such as" in str(home.quarantined())

@@ -66,3 +66,40 @@ select
     loaded_at
 from payments
 where line_id is not null
+
+union all
+select
+    authorisations.gateway_id || ':' || authorisations.psp_reference as payment_key,
+    authorisations.gateway_id,
+    'adyen' as gateway_system,
+    'accounting_entries' as source_table,
+    authorisations.psp_reference as payment_id,
+    cast(null as varchar) as intent_id,
+    cast(null as varchar) as line_id,
+    authorisations.payment_status,
+    authorisations.currency_code,
+    authorisations.authorised_amount,
+    cast(0 as decimal(18, 4)) as captured_amount,
+    cast(0 as decimal(18, 4)) as refunded_amount,
+    true as is_live,
+    false as is_captured,
+    false as is_disputed,
+    cast(null as varchar) as store_order_key,
+    authorisations.merchant_reference as order_reference,
+    authorisations.merchant_reference,
+    cast(null as varchar) as site_url,
+    authorisations.merchant_reference as description,
+    case when authorisations.payment_status = 'failed' then 'refused' end as failure_code,
+    authorisations.payment_method as payment_method_type,
+    authorisations.payment_method_variant as card_brand,
+    authorisations.issuer_country as card_country,
+    authorisations.created_at,
+    authorisations.payload_sha256,
+    authorisations.loaded_at
+from {{ ref('stg_adyen__authorisations') }} as authorisations
+left join payments
+    on
+        authorisations.gateway_id = payments.gateway_id
+        and authorisations.psp_reference = payments.psp_reference
+        and payments.line_id is not null
+where payments.psp_reference is null

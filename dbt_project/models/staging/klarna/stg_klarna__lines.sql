@@ -1,26 +1,41 @@
 -- Klarna's transactions with their sign, a sale's fees put into its own line, and a payout's tax, debt and transfer,
 -- which only its totals tell of.
-with exponents as (
+with payouts as (
     select
+        gateway_id,
+        source_table,
+        payout_id,
         currency_code,
-        exponent
-    from {{ source('ops', 'currency_exponents') }}
-    where provider = 'iso'
-),
-
-payouts as (
-    select
-        payouts.*,
-        coalesce(payouts.merchant_settlement_type, 'NET') as settlement_type
-    from {{ source('klarna', 'payouts') }} as payouts
+        settlement_type,
+        settlement_amount,
+        tax_amount,
+        fee_correction_amount,
+        repay_amount,
+        deposit_amount,
+        paid_at,
+        payload_sha256,
+        loaded_at
+    from {{ ref('stg_klarna__payout_totals') }}
 ),
 
 transactions as (
     select
-        transactions.*,
-        nullif(trim(transactions.order_id), '') as klarna_order_id,
-        nullif(trim(transactions.capture_id), '') as klarna_capture_id,
-        nullif(trim(transactions.refund_id), '') as klarna_refund_id,
+        transactions.gateway_id,
+        transactions.source_table,
+        transactions.id,
+        transactions.payout_id,
+        transactions.type,
+        transactions.detailed_type,
+        transactions.order_id,
+        transactions.capture_id,
+        transactions.refund_id,
+        transactions.merchant_reference1,
+        transactions.initial_payment_method_type,
+        transactions.currency_code,
+        transactions.amount,
+        transactions.booked_at,
+        transactions.payload_sha256,
+        transactions.loaded_at,
         case
             when transactions.type in ('CREDIT', 'CHARGE') and transactions.detailed_type like 'CASH_ADVANCE%'
                 then 'CASH_ADVANCE'
@@ -40,105 +55,102 @@ transactions as (
         payouts.settlement_type <> 'GROSS_FEE'
         and not (payouts.settlement_type = 'GROSS' and transactions.type in ('FEE', 'FEE_REFUND', 'TAX'))
             as is_clearing,
-        payouts.payout_date
-    from {{ source('klarna', 'transactions') }} as transactions
+        payouts.paid_at
+    from {{ ref('stg_klarna__transactions') }} as transactions
     inner join payouts
         on
             transactions.gateway_id = payouts.gateway_id
-            and transactions.payment_reference = payouts.payment_reference
+            and transactions.payout_id = payouts.payout_id
 ),
 
 captures as (
     select
         gateway_id,
-        payment_reference,
-        klarna_order_id,
-        klarna_capture_id,
+        payout_id,
+        order_id,
+        capture_id,
         min(id) as id
     from transactions
-    where type = 'SALE' and klarna_capture_id is not null
-    group by gateway_id, payment_reference, klarna_order_id, klarna_capture_id
+    where type = 'SALE' and capture_id is not null
+    group by gateway_id, payout_id, order_id, capture_id
 ),
 
 sale_fees as (
     select
         fees.gateway_id,
-        fees.payment_reference,
+        fees.payout_id,
         captures.id,
         sum(fees.amount) as fee
     from transactions as fees
     inner join captures
         on
             fees.gateway_id = captures.gateway_id
-            and fees.payment_reference = captures.payment_reference
-            and fees.klarna_order_id = captures.klarna_order_id
-            and fees.klarna_capture_id = captures.klarna_capture_id
+            and fees.payout_id = captures.payout_id
+            and fees.order_id = captures.order_id
+            and fees.capture_id = captures.capture_id
     where fees.type = 'FEE' and fees.is_clearing
-    group by fees.gateway_id, fees.payment_reference, captures.id
+    group by fees.gateway_id, fees.payout_id, captures.id
 ),
 
 told as (
     select
         transactions.gateway_id,
-        'transactions' as source_table,
+        transactions.source_table,
         case
             when
                 transactions.type in ('SALE', 'RETURN')
-                and coalesce(transactions.klarna_capture_id, transactions.klarna_refund_id) is not null
+                and coalesce(transactions.capture_id, transactions.refund_id) is not null
                 then transactions.id
-            else transactions.payment_reference || '/' || transactions.id
+            else transactions.payout_id || '/' || transactions.id
         end as line_id,
-        transactions.payment_reference as payout_id,
+        transactions.payout_id,
         transactions.source_category,
         transactions.detailed_type,
-        transactions.klarna_order_id as order_id,
-        transactions.klarna_capture_id as capture_id,
-        transactions.klarna_refund_id as refund_id,
-        nullif(trim(transactions.merchant_reference1), '') as merchant_reference1,
+        transactions.order_id,
+        transactions.capture_id,
+        transactions.refund_id,
+        transactions.merchant_reference1,
         transactions.initial_payment_method_type,
-        transactions.currency,
+        transactions.currency_code,
         transactions.signed_amount as gross,
         coalesce(sale_fees.fee, 0) as fee,
         transactions.is_clearing,
-        coalesce(
-            nullif(transactions.capture_date, ''), nullif(transactions.sale_date, ''), transactions.payout_date
-        ) as booked_at,
-        transactions.payout_date,
-        transactions._payload_sha256,
-        transactions._loaded_at
+        transactions.booked_at,
+        transactions.paid_at,
+        transactions.payload_sha256,
+        transactions.loaded_at
     from transactions
     left join sale_fees
         on
             transactions.gateway_id = sale_fees.gateway_id
-            and transactions.payment_reference = sale_fees.payment_reference
+            and transactions.payout_id = sale_fees.payout_id
             and transactions.id = sale_fees.id
     left join captures
         on
             transactions.gateway_id = captures.gateway_id
-            and transactions.payment_reference = captures.payment_reference
-            and transactions.klarna_order_id = captures.klarna_order_id
-            and transactions.klarna_capture_id = captures.klarna_capture_id
+            and transactions.payout_id = captures.payout_id
+            and transactions.order_id = captures.order_id
+            and transactions.capture_id = captures.capture_id
     where not (transactions.type = 'FEE' and transactions.is_clearing and captures.id is not null)
 ),
 
 told_taxes as (
     select
         gateway_id,
-        payment_reference,
+        payout_id,
         sum(amount) as amount
     from transactions
     where type = 'TAX'
-    group by gateway_id, payment_reference
+    group by gateway_id, payout_id
 ),
 
 totals as (
     select
         payouts.*,
-        coalesce(payouts.tax_amount, 0) - coalesce(payouts.tax_refund_amount, 0) - coalesce(told_taxes.amount, 0)
-            as untold_tax
+        payouts.tax_amount - coalesce(told_taxes.amount, 0) as untold_tax
     from payouts
     left join told_taxes
-        on payouts.gateway_id = told_taxes.gateway_id and payouts.payment_reference = told_taxes.payment_reference
+        on payouts.gateway_id = told_taxes.gateway_id and payouts.payout_id = told_taxes.payout_id
     where payouts.settlement_type <> 'GROSS_FEE'
 ),
 
@@ -152,19 +164,19 @@ untold as (
     select
         totals.*,
         'FEE_CORRECTION' as source_category,
-        coalesce(totals.fee_correction_amount, 0) as gross
+        totals.fee_correction_amount as gross
     from totals
     union all
     select
         totals.*,
         'REPAY' as source_category,
-        -coalesce(totals.repay_amount, 0) as gross
+        -totals.repay_amount as gross
     from totals
     union all
     select
         totals.*,
         'DEPOSIT' as source_category,
-        coalesce(totals.deposit_amount, 0) as gross
+        totals.deposit_amount as gross
     from totals
     union all
     select
@@ -187,21 +199,21 @@ lines as (
         refund_id,
         merchant_reference1,
         initial_payment_method_type,
-        currency,
+        currency_code,
         gross,
         fee,
         is_clearing,
         booked_at,
-        payout_date,
-        _payload_sha256,
-        _loaded_at
+        paid_at,
+        payload_sha256,
+        loaded_at
     from told
     union all
     select
         gateway_id,
-        'payouts' as source_table,
-        payment_reference || '/' || source_category as line_id,
-        payment_reference as payout_id,
+        source_table,
+        payout_id || '/' || source_category as line_id,
+        payout_id,
         source_category,
         cast(null as varchar) as detailed_type,
         cast(null as varchar) as order_id,
@@ -209,38 +221,37 @@ lines as (
         cast(null as varchar) as refund_id,
         cast(null as varchar) as merchant_reference1,
         cast(null as varchar) as initial_payment_method_type,
-        currency,
+        currency_code,
         gross,
         0 as fee,
         true as is_clearing,
-        payout_date as booked_at,
-        payout_date,
-        _payload_sha256,
-        _loaded_at
+        paid_at as booked_at,
+        paid_at,
+        payload_sha256,
+        loaded_at
     from untold
     where gross <> 0
 )
 
 select
-    lines.gateway_id,
-    lines.source_table,
-    lines.line_id,
-    lines.payout_id,
-    lines.source_category,
-    lines.detailed_type,
-    lines.order_id,
-    lines.capture_id,
-    lines.refund_id,
-    lines.merchant_reference1,
-    lines.initial_payment_method_type,
-    lines.currency as currency_code,
-    {{ from_minor('lines.gross', 'exponents.exponent') }} as gross_amount,
-    {{ from_minor('lines.fee', 'exponents.exponent') }} as fee_amount,
-    {{ from_minor('lines.gross - lines.fee', 'exponents.exponent') }} as net_amount,
-    lines.is_clearing,
-    {{ utc_timestamp('cast(lines.booked_at as timestamptz)') }} as booked_at,
-    {{ utc_timestamp('cast(lines.payout_date as timestamptz)') }} as paid_at,
-    lines._payload_sha256 as payload_sha256,
-    {{ utc_timestamp('lines._loaded_at') }} as loaded_at
+    gateway_id,
+    source_table,
+    line_id,
+    payout_id,
+    source_category,
+    detailed_type,
+    order_id,
+    capture_id,
+    refund_id,
+    merchant_reference1,
+    initial_payment_method_type,
+    currency_code,
+    cast(gross as decimal(18, 4)) as gross_amount,
+    cast(fee as decimal(18, 4)) as fee_amount,
+    cast(gross - fee as decimal(18, 4)) as net_amount,
+    is_clearing,
+    booked_at,
+    paid_at,
+    payload_sha256,
+    loaded_at
 from lines
-left join exponents on lines.currency = exponents.currency_code

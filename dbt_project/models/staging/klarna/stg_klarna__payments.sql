@@ -3,7 +3,7 @@ select
     gateway_id || ':' || order_id as payment_key,
     gateway_id,
     'klarna' as gateway_system,
-    'transactions' as source_table,
+    max(source_table) as source_table,
     order_id as payment_id,
     case when count(distinct capture_id) = 1 then min(capture_id) end as intent_id,
     min(line_id) as line_id,
