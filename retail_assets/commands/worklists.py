@@ -89,7 +89,7 @@ def print_drift(console: Console, found: list[dict[str, Any]]) -> None:
             highlight=False,
             soft_wrap=True,
         )
-        readers = ", ".join(row["read_by"]) or "nothing reads it; it is kept in the payload"
+        readers = ", ".join(row["read_by"]) or "no model names it; it is kept in the payload, or in the file"
         console.print(f"            [dim]read by: {readers}[/dim]", highlight=False, soft_wrap=True)
 
 

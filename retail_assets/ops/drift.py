@@ -1,6 +1,6 @@
 """How the shape of each source's records changes: fields that come, go or change their type."""
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Container, Iterator, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, Protocol
@@ -14,7 +14,7 @@ from retail_assets.ops.store import EXCLUDED, reading, upsert, writing
 DriftKind = Literal["added", "dropped", "retyped"]
 
 #: Below this many records the absence of a field says nothing.
-_ENOUGH_RECORDS: Final = 10
+ENOUGH_RECORDS: Final = 10
 
 
 class SeenField(Protocol):
@@ -146,12 +146,17 @@ def _compare(table_name: str, before: Mapping[str, Mapping[str, Any]], now: Obse
         known = set(_types(before[name]))
         if known and not set(seen.types) <= known:
             yield Drift(table_name, name, "retyped", ",".join(sorted(known)), types)
-    if now.records < _ENOUGH_RECORDS:
+    if now.records < ENOUGH_RECORDS:
         return
     for name, row in sorted(before.items()):
-        always = row["seen"] == row["looked_at"] and row["looked_at"] >= _ENOUGH_RECORDS
-        if name not in now.fields and always and "." not in name:
+        always = row["seen"] == row["looked_at"] and row["looked_at"] >= ENOUGH_RECORDS
+        if name not in now.fields and always and not _is_nested(name, before):
             yield Drift(table_name, name, "dropped", row["json_types"] or "empty", "")
+
+
+def _is_nested(name: str, known: Container[str]) -> bool:
+    """A member of another field; a column of a file may have a dot in its name."""
+    return "." in name and name.split(".")[0].removesuffix("[]") in known
 
 
 def _types(row: Mapping[str, Any] | None) -> list[str]:

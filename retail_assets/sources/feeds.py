@@ -7,7 +7,7 @@ and punctuation of a header do not matter then.
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import pyarrow as pa
@@ -157,7 +157,7 @@ def read_feed(opened: OpenFeed, intake: Intake) -> Iterator[Batch]:
             row_numbers=rows.row_numbers,
             faults=rows.faults,
         )
-        yield Batch(table, batch.received, batch.tables, batch.rejected, _good_keys(batch))
+        yield replace(batch, loaded_keys=_good_keys(batch))
     ragged = [row.rejection(file.name) for row in broken_rows(opened.csv, opened.mapping)]
     if is_empty and not ragged:
         intake.counts_of(table.name).notes.append(f"{file.name} has no rows")

@@ -238,6 +238,8 @@ class Intake:
 
     def _observe(self, batch: Batch) -> None:
         """Look at the shape of some records, also of those that were refused: a flipped type is refused."""
+        if batch.headers and batch.received:
+            self._observed.setdefault(batch.contract.name, Observation()).look_at_headers(batch.headers)
         rows = batch.tables.get(batch.contract)
         payloads = [rejection.payload for rejection in batch.rejected[:_REFUSED_LOOKED_AT]]
         if rows is not None and "_payload" in rows.column_names:

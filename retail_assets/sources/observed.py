@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from retail_assets.contracts import Table
+from retail_assets.ops.drift import ENOUGH_RECORDS
 
 #: Of a long page only some records are looked at: enough for a change to be seen, few enough to cost nothing.
 _LOOKED_AT: Final = 5
@@ -44,6 +45,14 @@ class Observation:
                 found: dict[str, set[str]] = {}
                 _collect(document, "", opaque, found)
                 self._add(found)
+
+    def look_at_headers(self, headers: Sequence[str]) -> None:
+        """Look at the columns of a file: one file says for certain what is there, so it counts as many records."""
+        self.records += ENOUGH_RECORDS
+        for name in headers:
+            seen = self.fields.setdefault(name, SeenField())
+            seen.count += ENOUGH_RECORDS
+            seen.types.add("text")
 
     def _add(self, found: dict[str, set[str]]) -> None:
         for name, types in found.items():

@@ -40,7 +40,8 @@ _UNREADABLE: Final = (pa.ArrowInvalid, msgspec.MsgspecError, UnicodeDecodeError,
 class Batch:
     """What became of one page of records of ``contract``: ``received == loaded + len(rejected)``.
 
-    ``tables`` holds the good rows of the contract's table and of its children, ``loaded_keys`` the good records' keys.
+    ``tables`` holds the good rows of the contract's table and of its children, ``loaded_keys`` the good records' keys,
+    ``headers`` the columns of the file that the records are rows of.
     """
 
     contract: Table
@@ -48,6 +49,7 @@ class Batch:
     tables: Mapping[Table, pa.Table]
     rejected: Sequence[Rejection] = ()
     loaded_keys: Sequence[str] = ()
+    headers: Sequence[str] = ()
 
     @property
     def loaded(self) -> int:

@@ -94,7 +94,7 @@ def convert_text(
         keep = pa.array([row not in found for row in range(count)])
         typed = {name: array.filter(keep) for name, array in typed.items()}
     rows = finish(table, typed, instance, loaded_at, None)
-    return Batch(table, count, {table: rows}, rejected)
+    return Batch(table, count, {table: rows}, rejected, headers=raw.column_names)
 
 
 def row_as_json(raw: pa.Table, row: int) -> bytes:

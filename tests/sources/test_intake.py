@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from retail_assets.contracts import table
 from retail_assets.ops.load_log import CountMismatchError
 from retail_assets.sources.intake import Intake, merge_item
 from retail_assets.sources.records import convert
+from retail_assets.sources.textrows import convert_text
 from tests.sources.loading import NOW, Home
 
 LEDGER = table("stripe", "balance_transactions")
@@ -87,3 +90,25 @@ def test_children_replace_by_their_parent() -> None:
     assert hints["merge_key"] == ["store_id", "order_id"]
     assert hints["primary_key"] == ["store_id", "order_id", "id"]
     assert hints["columns"]["_deleted"]["hard_delete"] is True
+
+
+def test_a_column_that_comes_or_goes_is_drift(home: Home) -> None:
+    """An acquirer renamed a column of its files, and the models went on with nothing in its place."""
+
+    def loaded(hours: int, *headers: str) -> list[str]:
+        now = NOW + timedelta(hours=hours)
+        with closing(Intake("adyen", "adyen_eu", now, home.operations_url)) as intake:
+            contract = table("adyen", "accounting_entries")
+            raw = pa.table({header: ["x"] for header in headers})
+            batch = convert_text(contract, {}, instance="adyen_eu", loaded_at=now, origin="o", raw=raw, row_numbers=[2])
+            list(intake.take(batch, contract.name))
+            intake.log()
+            return [str(drift) for drift in intake.drifts]
+
+    assert loaded(0, "Type", "Order No.", "Fee") == []
+    assert loaded(1, "Fee", "Type", "Order No.") == []
+    assert loaded(2, "Type", "Cost", "Fee") == [
+        "accounting_entries: new field Cost (text)",
+        "accounting_entries: field Order No. (text) is in no record any more",
+    ]
+    assert loaded(3, "Type", "Cost", "Fee") == []

@@ -81,7 +81,7 @@ def _shape(
     manifest = read_manifest(settings.dbt_target_path / "manifest.json") if drifts else {}
     for drift in drifts:
         readers = ", ".join(dependants(manifest, contract, drift.field))
-        lines.append(f"- {drift}" + (f"; read by {readers}" if readers else "; read by no model"))
+        lines.append(f"- {drift}" + (f"; read by {readers}" if readers else "; no model names it"))
     if stopped:
         lines.insert(0, f"- all {counts.received} records broke their contract: nothing of this table was loaded")
     return dg.AssetCheckResult(

@@ -7,7 +7,7 @@ with what the rows add up to; a footer that its rows contradict is rejected, so 
 import csv
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -184,7 +184,7 @@ class Report:
         rejected = [*rejected, *batch.rejected]
         self._rejected.update(rejection.record_key for rejection in rejected)
         self._last_row = max([self._last_row, *rows[-1:]])
-        return Batch(contract, batch.loaded + len(rejected), batch.tables, rejected)
+        return replace(batch, received=batch.loaded + len(rejected), rejected=rejected)
 
     def _body_rows_of(
         self, block: pa.Table, numbers: Sequence[int], rejected: list[Rejection]
