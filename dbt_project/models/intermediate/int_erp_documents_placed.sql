@@ -41,6 +41,23 @@ documents as (
         posting_key,
         payload_sha256
     from {{ ref('stg_erp__journal_entries') }}
+    union all
+    select
+        erp_document_key,
+        erp_id,
+        company,
+        'payment' as document_type,
+        document_number,
+        docstatus,
+        posting_date,
+        currency_code,
+        cast(case when payment_direction = 'out' then -payment_amount else payment_amount end as decimal(18, 4))
+            as document_amount,
+        cast(0 as decimal(18, 4)) as outstanding_amount,
+        cast(null as varchar) as order_number,
+        cast(null as varchar) as posting_key,
+        payload_sha256
+    from {{ ref('stg_erp__payments') }}
 )
 
 select

@@ -50,7 +50,9 @@ events as (
         authorised_amount as event_amount,
         created_at as occurred_at
     from payments
-    where payment_status = 'succeeded' and not is_captured and refunded_amount = authorised_amount
+    where
+        (payment_status = 'succeeded' and not is_captured and refunded_amount = authorised_amount)
+        or payment_status in ('canceled', 'expired')
 )
 
 select

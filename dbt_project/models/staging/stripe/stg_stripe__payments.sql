@@ -83,7 +83,12 @@ select
     source.id as payment_id,
     source.payment_intent as intent_id,
     source.balance_transaction as line_id,
-    source.status as payment_status,
+    -- Since 2025-03-31.basil only the intent tells that an authorisation was let go.
+    case
+        when intents.is_released and source.status = 'succeeded' and not coalesce(source.captured, false)
+            then 'canceled'
+        else source.status
+    end as payment_status,
     upper(source.currency) as currency_code,
     {{ from_minor('source.amount', 'exponents.exponent') }} as authorised_amount,
     case
@@ -116,6 +121,8 @@ select
 from {{ source('stripe', 'charges') }} as source
 left join exponents on upper(source.currency) = exponents.currency_code
 left join reversals on source.gateway_id = reversals.gateway_id and source.id = reversals.charge
+left join {{ ref('stg_stripe__payment_intents') }} as intents
+    on source.gateway_id = intents.gateway_id and source.payment_intent = intents.intent_id
 
 union all
 select
