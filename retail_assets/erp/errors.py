@@ -14,4 +14,14 @@ class NotOfferedError(Exception):
 
 
 class ErpRefusedError(Exception):
-    """The ERP answered with an error of its own; holds its words."""
+    """The ERP answered with an error of its own; holds its words.
+
+    Attributes:
+        kind: the kind of error, in the ERP's terms; empty where it names none.
+        reason: its words alone, without what was asked and where.
+    """
+
+    def __init__(self, message: str, kind: str = "", reason: str = "") -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.reason = reason or message

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from retail_assets.erp.erpnext import ErpNextPoster, TokenAuth
+from retail_assets.erp.odoo import OdooPoster
+from retail_assets.erp.odoo_client import OdooClient
 from retail_assets.erp.protocol import ErpError, Poster
 from retail_assets.http import HttpClient
 from retail_assets.settings import Erp
@@ -21,7 +23,13 @@ def erpnext_poster(erp: Erp) -> ErpNextPoster:
     return ErpNextPoster(client, base_url=erp.base_url, key_field=erp.key_field)
 
 
-_POSTERS: Final[Mapping[str, Callable[[Erp], Poster]]] = {"erpnext": erpnext_poster}
+def odoo_poster(erp: Erp) -> OdooPoster:
+    """A poster for an Odoo database; close it when done."""
+    journal, key_module = erp.option("journal"), erp.option("key_module")
+    return OdooPoster(OdooClient(erp), base_url=erp.base_url, journal=journal, key_module=key_module)
+
+
+_POSTERS: Final[Mapping[str, Callable[[Erp], Poster]]] = {"erpnext": erpnext_poster, "odoo": odoo_poster}
 
 
 class ReadOnlyErpError(ErpError):

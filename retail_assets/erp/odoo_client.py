@@ -11,12 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from retail_assets.erp.errors import (
-    CredentialsError,
-    ErpRefusedError,
-    NotOfferedError,
-    UnexpectedAnswerError,
-)
+from retail_assets.erp.errors import CredentialsError, ErpRefusedError, NotOfferedError, UnexpectedAnswerError
 from retail_assets.erp.rpc import post
 from retail_assets.http import HttpClient, HttpStatusError
 from retail_assets.settings import Erp
@@ -25,6 +20,8 @@ from retail_assets.settings import Erp
 _CONTEXT: Final = {"active_test": False}
 _LOGIN_REFUSED: Final = frozenset({"odoo.exceptions.AccessDenied", "odoo.http.SessionExpiredException"})
 _RIGHT_MISSING: Final = frozenset({"odoo.exceptions.AccessError"})
+_RECORD_MISSING: Final = "odoo.exceptions.MissingError"
+_NOTHING: Final[Mapping[str, Any]] = {}
 
 
 class _ErrorData(msgspec.Struct):
@@ -46,10 +43,13 @@ _ANSWER: Final = msgspec.json.Decoder(_Answer)
 _RECORDS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _IDS: Final = msgspec.json.Decoder(list[int])
 _ERROR_DATA: Final = msgspec.json.Decoder(_ErrorData)
+# Amounts go out digit for digit.
+_JSON: Final = msgspec.json.Encoder(decimal_format="number")
+_JSON_TYPE: Final = {"Content-Type": "application/json"}
 
 
 class OdooClient:
-    """One Odoo database, read as one user.
+    """One Odoo database, as one user sees it.
 
     Args:
         erp: its block in ``retail.yaml``.
@@ -118,14 +118,18 @@ class OdooClient:
         *,
         order: str = "id asc",
         limit: int | None = None,
+        context: Mapping[str, Any] = _NOTHING,
     ) -> list[bytes]:
         """Records, each as the bytes that were sent.
+
+        Args:
+            context: what the fields depend on, such as the company.
 
         Raises:
             NotOfferedError: the module is not installed, or the user may not read it.
         """
         arguments = {"domain": domain, "fields": fields, "order": order, **({"limit": limit} if limit else {})}
-        answer = self._call(model, "search_read", arguments)
+        answer = self._call(model, "search_read", {**arguments, "context": {**_CONTEXT, **context}})
         try:
             return [bytes(raw) for raw in _RECORDS.decode(answer)]
         except msgspec.MsgspecError as error:
@@ -139,59 +143,101 @@ class OdooClient:
         except msgspec.MsgspecError as error:
             raise UnexpectedAnswerError(f"search of {model} did not answer with ids: {error}") from error
 
-    def _call(self, model: str, method: str, arguments: Mapping[str, Any]) -> bytes:
-        named = {**arguments, "context": _CONTEXT}
-        if self._json2:
-            return self._call_json2(model, method, named)
-        key = self._erp.secret("api_key")
-        return self._rpc("object", "execute_kw", [self._database, self.log_in(), key, model, method, [], named])
+    def change(
+        self,
+        model: str,
+        method: str,
+        ids: Sequence[int] | None,
+        arguments: Mapping[str, Any],
+        *,
+        context: Mapping[str, Any] = _NOTHING,
+    ) -> Any:
+        """Call a method that changes something. It is sent exactly once; what it answered is decoded.
 
-    def _rpc(self, service: str, method: str, arguments: Sequence[Any]) -> bytes:
+        Args:
+            ids: the records it is called on; None for a method of the model itself.
+            arguments: in the order of the method's parameters: JSON-RPC passes them by position.
+
+        Raises:
+            HttpUnavailableError, HttpStatusError, UnexpectedAnswerError: whether it was carried out is unknown.
+            NotOfferedError, ErpRefusedError, CredentialsError: it was not, and nothing was kept.
+        """
+        if self._json2:
+            named = {**({} if ids is None else {"ids": ids}), **arguments, "context": context}
+            answer = self._call_json2(model, method, named, changes=True)
+        else:
+            positional = [*([] if ids is None else [ids]), *arguments.values()]
+            answer = self._execute(model, method, positional, {"context": context}, changes=True)
+        try:
+            return msgspec.json.decode(answer)
+        except msgspec.MsgspecError as error:
+            raise UnexpectedAnswerError(f"{model}.{method} did not answer as Odoo does: {answer[:100]!r}") from error
+
+    def _call(self, model: str, method: str, arguments: Mapping[str, Any]) -> bytes:
+        named = {"context": _CONTEXT, **arguments}
+        return self._call_json2(model, method, named) if self._json2 else self._execute(model, method, [], named)
+
+    def _execute(
+        self, model: str, method: str, positional: Sequence[Any], named: Mapping[str, Any], *, changes: bool = False
+    ) -> bytes:
+        arguments = [self._database, self.log_in(), self._erp.secret("api_key"), model, method, positional, named]
+        return self._rpc("object", "execute_kw", arguments, changes=changes)
+
+    def _rpc(self, service: str, method: str, arguments: Sequence[Any], *, changes: bool = False) -> bytes:
         params = {"service": service, "method": method, "args": arguments}
-        body = {"jsonrpc": "2.0", "method": "call", "params": params, "id": 1}
-        content = post(self._http, "jsonrpc", body, retries=self._erp.retries, headers=self._headers).content
+        content = self._sent("jsonrpc", {"jsonrpc": "2.0", "method": "call", "params": params, "id": 1}, changes)
         try:
             answer = _ANSWER.decode(content)
         except msgspec.MsgspecError as error:
             raise UnexpectedAnswerError(f"{self._erp.base_url}/jsonrpc is not Odoo's JSON-RPC: {error}") from error
         if answer.error is not None:
-            raise self._failure(answer.error.data or _ErrorData("", answer.error.message), arguments)
+            raise self._failure(answer.error.data or _ErrorData("", answer.error.message), arguments, changes)
         if not bytes(answer.result):
             raise UnexpectedAnswerError(f"{self._erp.base_url}/jsonrpc answered with neither result nor error")
         return bytes(answer.result)
 
-    def _failure(self, error: _ErrorData, arguments: Sequence[Any]) -> Exception:
+    def _sent(self, path: str, body: Mapping[str, Any], changes: bool) -> bytes:
+        if changes:
+            headers = {**self._headers, **_JSON_TYPE}
+            return self._http.request("POST", path, data=_JSON.encode(body), headers=headers).content
+        return post(self._http, path, body, retries=self._erp.retries, headers=self._headers).content
+
+    def _failure(self, error: _ErrorData, arguments: Sequence[Any], changes: bool) -> Exception:
         message = " ".join(error.message.split())
         what = f"{arguments[3]}.{arguments[4]}" if len(arguments) > 4 else "authenticate"
         if error.name in _LOGIN_REFUSED:
             return CredentialsError(f"{self._erp.base_url} refused our key for {self._database}: {message}")
         if error.name in _RIGHT_MISSING:
-            return NotOfferedError(f"the user may not read {what.rpartition('.')[0]}: {message}")
+            return NotOfferedError(f"the user may not {_verb(changes)} {what.rpartition('.')[0]}: {message}")
         if what != "authenticate" and _names_no_model(error, str(arguments[3])):
             return NotOfferedError(f"Odoo has no model {arguments[3]}: its module is not installed")
-        return ErpRefusedError(f"{what} at {self._erp.base_url}: {error.name}: {message}")
+        where = f"{what} at {self._erp.base_url}"
+        return ErpRefusedError(f"{where}: {error.name}: {message}", error.name, message)
 
-    def _call_json2(self, model: str, method: str, named: Mapping[str, Any]) -> bytes:
-        path = f"json/2/{model}/{method}"
+    def _call_json2(self, model: str, method: str, named: Mapping[str, Any], *, changes: bool = False) -> bytes:
         try:
-            return post(self._http, path, dict(named), retries=self._erp.retries, headers=self._headers).content
+            return self._sent(f"json/2/{model}/{method}", named, changes)
         except HttpStatusError as error:
             data = _error_of(error.body)
             if error.status == HTTPStatus.UNAUTHORIZED:
                 raise CredentialsError(
                     f"{self._erp.base_url} refused the api_key for {self._database}: {data.message or error}"
                 ) from error
-            if error.status == HTTPStatus.NOT_FOUND:
+            if error.status == HTTPStatus.NOT_FOUND and data.name != _RECORD_MISSING:
                 raise NotOfferedError(
                     f"Odoo has no model {model} (or is older than 19): {data.message or 'not found'}"
                 ) from error
             if error.status == HTTPStatus.FORBIDDEN or data.name in _RIGHT_MISSING:
-                raise NotOfferedError(f"the user may not read {model}: {data.message or error}") from error
+                raise NotOfferedError(f"the user may not {_verb(changes)} {model}: {data.message or error}") from error
             if data.name:
-                raise ErpRefusedError(
-                    f"{model}.{method} at {self._erp.base_url}: {data.name}: {' '.join(data.message.split())}"
-                ) from error
+                message = " ".join(data.message.split())
+                where = f"{model}.{method} at {self._erp.base_url}"
+                raise ErpRefusedError(f"{where}: {data.name}: {message}", data.name, message) from error
             raise
+
+
+def _verb(changes: bool) -> str:
+    return "change" if changes else "read"
 
 
 def _names_no_model(error: _ErrorData, model: str) -> bool:

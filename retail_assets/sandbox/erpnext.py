@@ -213,7 +213,7 @@ class _Endpoint:
             response = _error(refusal)
         except (msgspec.DecodeError, json.JSONDecodeError, TypeError, ValueError) as error:
             response = _error(Refusal("ValidationError", f"{error}"))
-        return response if fault is None else await _spoilt(fault, response)
+        return response if fault is None else await spoilt(fault, response)
 
     def _work(
         self, method: str, work: Callable[[Document], Document], arguments: Document, fault: Fault | None
@@ -237,7 +237,8 @@ class _Endpoint:
         return None
 
 
-async def _spoilt(fault: Fault, response: Response) -> Response:
+async def spoilt(fault: Fault, response: Response) -> Response:
+    """The answer as the fault leaves it."""
     if fault.action == "drop":
         return _LostResponse()
     if fault.action == "hang":

@@ -1,15 +1,12 @@
-"""The simulated Odoo 17 over HTTP: as much as a reader needs, with what a recorded one does and a kinder one would not.
+"""The simulated Odoo 17 over HTTP: as much as a reader and a poster of entries need, as a recorded one answered.
 
-Errors come with HTTP 200; a wrong password makes ``authenticate`` answer false; ``write_date`` is shown in seconds and
-kept in microseconds, so ``>`` its own value finds a record again; what Odoo computes and stores (an entry's state on
-its lines, what is open on an invoice) changes without a new ``write_date``; deleted drafts leave no trace; many2one
-values are ``[id, name]`` and nothing is false. ``/json/2`` answers as documented for Odoo 19, with HTTP statuses.
+Errors come with HTTP 200; a wrong password makes ``authenticate`` answer false. ``/json/2`` answers as documented for
+Odoo 19, with HTTP statuses. What the records do is in ``odoo_data``, what writing does in ``odoo_books``.
 """
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -17,236 +14,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-Values = dict[str, Any]
+from retail_assets.sandbox.erpnext import Fault, Faults, spoilt
+from retail_assets.sandbox.odoo_books import WRITERS, change
+from retail_assets.sandbox.odoo_data import USER_ID, OdooData, OdooFault, Values
 
-_USER_ID: Final = 2
+__all__ = ["OdooData", "OdooFault", "create_app", "fill_books"]
+
 _READERS: Final = frozenset({"search", "search_read", "search_count", "read", "fields_get", "context_get"})
-
-#: Model → field → its type, or the model it leads to (``>`` many2one, ``*`` a list of records).
-MODELS: Final[Mapping[str, Mapping[str, str]]] = {
-    "res.users": {"name": "char"},
-    "res.currency": {"name": "char"},
-    "res.company": {"name": "char", "currency_id": ">res.currency"},
-    "res.partner": {"name": "char"},
-    "account.account": {
-        "code": "char", "name": "char", "account_type": "selection", "company_id": ">res.company",
-        "currency_id": ">res.currency", "deprecated": "boolean",
-    },
-    "account.journal": {
-        "code": "char", "name": "char", "type": "selection", "company_id": ">res.company",
-        "currency_id": ">res.currency", "active": "boolean",
-    },
-    "account.move": {
-        "name": "char", "ref": "char", "move_type": "selection", "state": "selection", "payment_state": "selection",
-        "date": "date", "invoice_date": "date", "journal_id": ">account.journal", "company_id": ">res.company",
-        "currency_id": ">res.currency", "partner_id": ">res.partner", "amount_untaxed": "monetary",
-        "amount_tax": "monetary", "amount_total": "monetary", "amount_total_signed": "monetary",
-        "amount_residual": "monetary", "reversed_entry_id": ">account.move", "invoice_origin": "char",
-        "line_ids": "*account.move.line",
-    },
-    "account.move.line": {
-        "move_id": ">account.move", "move_name": "char", "account_id": ">account.account", "date": "date",
-        "debit": "monetary", "credit": "monetary", "amount_currency": "monetary", "currency_id": ">res.currency",
-        "company_id": ">res.company", "parent_state": "selection", "partner_id": ">res.partner", "name": "char",
-        "display_type": "selection", "matched_credit_ids": "*account.partial.reconcile",
-        "matched_debit_ids": "*account.partial.reconcile",
-    },
-    "account.partial.reconcile": {"amount": "monetary"},
-    "account.payment": {
-        "name": "char", "payment_type": "selection", "amount": "monetary", "currency_id": ">res.currency",
-        "date": "date", "ref": "char", "state": "selection", "partner_id": ">res.partner",
-        "journal_id": ">account.journal", "company_id": ">res.company", "move_id": ">account.move",
-        "reconciled_invoice_ids": "*account.move",
-    },
-    "res.currency.rate": {
-        "name": "date", "currency_id": ">res.currency", "company_id": ">res.company", "rate": "float",
-        "inverse_company_rate": "float",
-    },
-    "ir.model.data": {"module": "char", "name": "char", "model": "char", "res_id": "many2one_reference"},
-    "product.product": {"name": "char", "default_code": "char"},
-    "uom.uom": {"name": "char"},
-    "stock.location": {"name": "char", "usage": "selection"},
-    "stock.quant": {
-        "product_id": ">product.product", "location_id": ">stock.location", "lot_id": ">stock.lot",
-        "quantity": "float", "reserved_quantity": "float", "product_uom_id": ">uom.uom", "company_id": ">res.company",
-    },
-    "stock.lot": {"name": "char"},
-    "stock.picking.type": {"name": "char", "code": "selection"},
-    "sale.order": {"name": "char", "client_order_ref": "char"},
-    "stock.picking": {
-        "name": "char", "origin": "char", "partner_id": ">res.partner", "picking_type_id": ">stock.picking.type",
-        "picking_type_code": "selection", "return_id": ">stock.picking", "sale_id": ">sale.order",
-        "location_id": ">stock.location", "location_dest_id": ">stock.location", "date_done": "datetime",
-        "scheduled_date": "datetime", "carrier_tracking_ref": "char", "state": "selection",
-        "company_id": ">res.company", "move_ids": "*stock.move",
-    },
-    "stock.move": {
-        "picking_id": ">stock.picking", "product_id": ">product.product", "product_uom_qty": "float",
-        "quantity": "float", "product_uom": ">uom.uom", "location_id": ">stock.location",
-        "location_dest_id": ">stock.location", "date": "datetime", "state": "selection", "origin": "char",
-        "company_id": ">res.company",
-    },
-}  # fmt: skip
-_STAMPS: Final[Mapping[str, str]] = {"id": "integer", "create_date": "datetime", "write_date": "datetime"}
-#: Lists that are the other side of a many2one: field → (model, its field).
-_BACK: Final = {
-    ("account.move", "line_ids"): ("account.move.line", "move_id"),
-    ("stock.picking", "move_ids"): ("stock.move", "picking_id"),
-}
-
-
-class OdooFault(Exception):  # noqa: N818 -- an answer, not a failure
-    """What Odoo answers instead: the class of its exception and its words."""
-
-    def __init__(self, name: str, message: str, status: int = 500) -> None:
-        super().__init__(message)
-        self.name = name
-        self.message = message
-        self.status = status
-
-
-@dataclass
-class OdooData:
-    """The records of one database.
-
-    Args:
-        clock: the server's time (aware UTC); each change is at least a microsecond after the last.
-        forbidden: models that the user may not read.
-        missing: models whose module is not installed.
-    """
-
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-    forbidden: Collection[str] = ()
-    missing: Collection[str] = ()
-    records: dict[str, dict[int, Values]] = field(default_factory=lambda: {model: {} for model in MODELS})
-    _ids: dict[str, int] = field(default_factory=dict)
-    _last: datetime = datetime(1970, 1, 1)  # noqa: DTZ001 -- naive, as the real one's
-
-    def add(self, model: str, /, **values: Any) -> int:
-        """A new record; a many2one is given by its id."""
-        identity = self._ids[model] = self._ids.get(model, 0) + 1
-        now = self._tick()
-        self.records[model][identity] = {"id": identity, **values, "create_date": now, "write_date": now}
-        return identity
-
-    def change(self, model: str, identity: int, **values: Any) -> None:
-        """Change a record, which stamps it."""
-        self.records[model][identity] |= {**values, "write_date": self._tick()}
-
-    def compute(self, model: str, identity: int, **values: Any) -> None:
-        """Change what Odoo computes and stores, which stamps nothing."""
-        self.records[model][identity] |= values
-
-    def delete(self, model: str, identity: int) -> None:
-        """Remove a record without a trace; its id is not used again."""
-        del self.records[model][identity]
-
-    def _tick(self) -> datetime:
-        now = self.clock().astimezone(UTC).replace(tzinfo=None)
-        self._last = max(now, self._last + timedelta(microseconds=1))
-        return self._last
-
-    # Reading, as the ORM does it
-
-    def fields_get(self, model: str) -> dict[str, Any]:
-        """The fields of a model with their types."""
-        return {name: {"type": _type(kind)} for name, kind in self._fields(model).items()}
-
-    def search(self, model: str, domain: Sequence[Any], order: str | None, limit: int | None, offset: int) -> list[int]:
-        """Ids of the records that a domain finds."""
-        self._fields(model)
-        found = [record for record in self.records[model].values() if self._fits(model, record, list(domain))]
-        for term in reversed((order or "id").split(",")):
-            name, _, direction = term.strip().partition(" ")
-            found.sort(key=lambda record, name=name: _sortable(record.get(name)), reverse=direction.lower() == "desc")
-        return [record["id"] for record in found[offset : offset + limit if limit else None]]
-
-    def read(self, model: str, ids: Sequence[int], fields: Sequence[str] | None) -> list[Values]:
-        """Records as they are sent: ``[id, name]``, false for nothing, times in seconds."""
-        known = self._fields(model)
-        names = list(fields or known)
-        for name in names:
-            if name not in known:
-                raise OdooFault("builtins.ValueError", f"Invalid field '{name}' on model '{model}'")
-        for identity in ids:
-            if identity not in self.records[model]:
-                message = (
-                    f"Record does not exist or has been deleted.\n(Record: {model}({identity},), User: {_USER_ID})"
-                )
-                raise OdooFault("odoo.exceptions.MissingError", message, 404)
-        return [
-            {"id": identity, **{name: self._sent(model, self.records[model][identity], name) for name in names}}
-            for identity in ids
-        ]
-
-    def _fields(self, model: str) -> Mapping[str, str]:
-        if model not in MODELS or model in self.missing:
-            raise OdooFault("odoo.exceptions.UserError", f"Object {model} doesn't exist", 404)
-        if model in self.forbidden:
-            message = f"You are not allowed to access '{model}' ({model}) records.\n\nContact your administrator."
-            raise OdooFault("odoo.exceptions.AccessError", message, 403)
-        return {**_STAMPS, **{name: kind for name, kind in MODELS[model].items() if kind[1:] not in self.missing}}
-
-    def _sent(self, model: str, record: Values, name: str) -> Any:
-        kind = self._fields(model)[name]
-        value = self._value(model, record, name)
-        if kind.startswith("*"):
-            return list(value)
-        if kind.startswith(">"):
-            return [value, self.name_of(kind[1:], value)] if value else False
-        if isinstance(value, datetime):
-            return value.replace(microsecond=0).isoformat(" ")
-        if value is None:
-            return False if kind not in ("float", "monetary", "integer") else 0.0
-        return value
-
-    def _value(self, model: str, record: Values, name: str) -> Any:
-        if (model, name) in _BACK:
-            other, back = _BACK[model, name]
-            return [item["id"] for item in self.records[other].values() if item.get(back) == record["id"]]
-        return record.get(name, [] if self._fields(model)[name].startswith("*") else None)
-
-    def name_of(self, model: str, identity: int) -> str:
-        """How Odoo shows a record in a many2one."""
-        record = self.records[model][identity]
-        code = record.get("default_code")
-        if model == "account.account":
-            return f"{record['code']} {record['name']}"
-        if model == "account.move" and record.get("ref"):
-            return f"{record['name']} ({record['ref']})"
-        return f"[{code}] {record['name']}" if code else str(record.get("name"))
-
-    # Domains: prefix notation, conditions side by side are joined by "and"
-
-    def _fits(self, model: str, record: Values, domain: list[Any]) -> bool:
-        rest = list(domain)
-        result = True
-        while rest:
-            result = self._term(model, record, rest) and result
-        return result
-
-    def _term(self, model: str, record: Values, rest: list[Any]) -> bool:
-        term = rest.pop(0)
-        if term == "!":
-            return not self._term(model, record, rest)
-        if term in ("|", "&"):
-            left, right = self._term(model, record, rest), self._term(model, record, rest)
-            return (left or right) if term == "|" else (left and right)
-        path, operator, value = term
-        return any(_compare(found, operator, value) for found in self._at(model, record, str(path).split(".")))
-
-    def _at(self, model: str, record: Values, path: list[str]) -> Iterator[Any]:
-        name, *rest = path
-        kinds = self._fields(model)
-        if name not in kinds:
-            raise OdooFault("builtins.ValueError", f"Invalid field {model}.{name} in leaf ({'.'.join(path)!r})")
-        value, kind = self._value(model, record, name), kinds[name]
-        if not rest:
-            yield value
-            return
-        for identity in value if kind.startswith("*") else [value]:
-            if identity:
-                yield from self._at(kind[1:], self.records[kind[1:]][identity], rest)
 
 
 def create_app(
@@ -260,12 +34,17 @@ def create_app(
         login: the one user.
         key: its password or API key.
         series: from 19 on ``/json/2`` is there, too.
+
+    Returns:
+        The application; ``app.state.faults`` make it fail, by ``<model>.<method>`` as their path.
     """
     endpoint = _Endpoint(data, database, login, key)
     routes = [Route("/jsonrpc", endpoint.jsonrpc, methods=["POST"])]
     if series >= 19:
         routes.append(Route("/json/2/{model}/{method}", endpoint.json2, methods=["POST"]))
-    return Starlette(routes=routes)
+    app = Starlette(routes=routes)
+    app.state.faults = endpoint.faults
+    return app
 
 
 class _Endpoint:
@@ -274,20 +53,26 @@ class _Endpoint:
         self._database = database
         self._login = login
         self._key = key
+        self.faults = Faults()
 
     async def jsonrpc(self, request: Request) -> Response:
         """``/jsonrpc``: HTTP 200, whatever happens."""
         body = json.loads(await request.body())
-        answer: Values = {"jsonrpc": "2.0", "id": body.get("id")}
         params = body.get("params") or {}
-        try:
-            answer["result"] = self._serve(
-                str(params.get("service")), str(params.get("method")), params.get("args") or []
-            )
-        except OdooFault as fault:
-            details = {**_described(fault), "debug": f"Traceback (most recent call last):\n{fault.name}", "context": {}}
-            answer["error"] = {"code": 200, "message": "Odoo Server Error", "data": details}
-        return JSONResponse(answer)
+        service, method, arguments = str(params.get("service")), str(params.get("method")), params.get("args") or []
+        fault = self.faults.hit("POST", ".".join(map(str, arguments[3:5])) if service == "object" else method)
+
+        def answered() -> Response:
+            answer: Values = {"jsonrpc": "2.0", "id": body.get("id")}
+            try:
+                answer["result"] = self._serve(service, method, arguments)
+            except OdooFault as refusal:
+                debug = f"Traceback (most recent call last):\n{refusal.name}"
+                details = {**_described(refusal), "debug": debug, "context": {}}
+                answer["error"] = {"code": 200, "message": "Odoo Server Error", "data": details}
+            return JSONResponse(answer)
+
+        return await _spoilt(fault, answered)
 
     async def json2(self, request: Request) -> Response:
         """``/json/2/<model>/<method>``: named arguments, errors as HTTP statuses."""
@@ -298,10 +83,15 @@ class _Endpoint:
         if request.headers.get("x-odoo-database", self._database) != self._database:
             fault = OdooFault("werkzeug.exceptions.NotFound", "database not found", 404)
             return JSONResponse(_described(fault), fault.status)
-        try:
-            return JSONResponse(self._execute(model, method, [], json.loads(await request.body())))
-        except OdooFault as fault:
-            return JSONResponse(_described(fault), fault.status)
+        named = json.loads(await request.body())
+
+        def answered() -> Response:
+            try:
+                return JSONResponse(self._execute(model, method, [], named))
+            except OdooFault as refusal:
+                return JSONResponse(_described(refusal), refusal.status)
+
+        return await _spoilt(self.faults.hit("POST", f"{model}.{method}"), answered)
 
     def _serve(self, service: str, method: str, arguments: Sequence[Any]) -> Any:
         if (service, method) == ("common", "version"):
@@ -311,9 +101,9 @@ class _Endpoint:
             message = f'connection to server failed: FATAL:  database "{database}" does not exist\n'
             raise OdooFault("psycopg2.OperationalError", message)
         if (service, method) == ("common", "authenticate"):
-            return _USER_ID if list(arguments[1:3]) == [self._login, self._key] else False
+            return USER_ID if list(arguments[1:3]) == [self._login, self._key] else False
         _, user, key, model, name, *rest = arguments
-        if (user, key) != (_USER_ID, self._key):
+        if (user, key) != (USER_ID, self._key):
             raise OdooFault("odoo.exceptions.AccessDenied", "Access Denied")
         return self._execute(model, name, rest[0] if rest else [], rest[1] if len(rest) > 1 else {})
 
@@ -321,10 +111,12 @@ class _Endpoint:
         if method.startswith("_"):
             message = f"Private methods (such as {method}) cannot be called remotely."
             raise OdooFault("odoo.exceptions.AccessError", message, 403)
+        if method in WRITERS:
+            return change(self._data, model, method, arguments, named)
         if method not in _READERS:
             raise OdooFault("builtins.AttributeError", f"The method '{model}.{method}' does not exist", 404)
         if method == "context_get":
-            return {"lang": "en_US", "tz": "UTC", "uid": _USER_ID}
+            return {"lang": "en_US", "tz": "UTC", "uid": USER_ID}
         if method == "fields_get":
             return self._data.fields_get(model)
         if method == "read":
@@ -337,32 +129,15 @@ class _Endpoint:
         return ids if method == "search" else self._data.read(model, ids, named.get("fields"))
 
 
+async def _spoilt(fault: Fault | None, answered: Callable[[], Response]) -> Response:
+    """The answer, unless a fault hits the request before it is carried out, or the answer after."""
+    if fault is None:
+        return answered()
+    return await spoilt(fault, Response() if fault.at == "before_commit" else answered())
+
+
 def _described(fault: OdooFault) -> Values:
     return {"name": fault.name, "message": fault.message, "arguments": [fault.message]}
-
-
-def _type(kind: str) -> str:
-    return {">": "many2one", "*": "one2many"}.get(kind[0], kind)
-
-
-def _sortable(value: Any) -> tuple[int, Any]:
-    return (0, 0) if value is None else (1, value)
-
-
-def _compare(found: Any, operator: str, value: Any) -> bool:
-    if isinstance(found, datetime) and isinstance(value, str):
-        value = datetime.fromisoformat(value)
-    if operator == "=":
-        return (found or False) == value
-    if operator == "!=":
-        return (found or False) != value
-    if operator in ("in", "not in"):
-        return (found in value) is (operator == "in")
-    if found is None:
-        return False
-    if operator not in (">", ">=", "<", "<="):
-        raise OdooFault("builtins.ValueError", f"Invalid leaf operator {operator!r}")
-    return {">": found > value, ">=": found >= value, "<": found < value, "<=": found <= value}[operator]
 
 
 def fill_books(data: OdooData) -> dict[str, int]:
