@@ -427,7 +427,11 @@ else:
 class Policy(_Model):
     """What an entity's finance team has decided."""
 
-    revenue_recognition: Literal["capture"] = Field("capture", description="Event that makes a sale revenue.")
+    revenue_recognition: Literal["capture", "shipment", "completion"] = Field(
+        "capture",
+        description="Event that makes a sale revenue: the capture of its payment, each shipment of its goods, or its "
+        "completion in the store. Until then what was captured is a customer's deposit; its tax is owed at once.",
+    )
     tolerance_minor_units: int = Field(1, ge=0, le=100, description="Largest rounding difference a match may have.")
     settlement_grace_days: int = Field(2, ge=0, le=60, description="Days a record may wait for its other side.")
     bank_grace_days: int = Field(

@@ -118,3 +118,18 @@
         )
     end
 {%- endmacro %}
+
+{#- An amount times part / whole (of the same kind, above zero), to four decimals, half away from zero; exact, as DuckDB's
+    "/" is not. -#}
+{% macro proportion(amount, part, whole) -%}{{ adapter.dispatch("proportion", "retail")(amount, part, whole) }}{%- endmacro %}
+{% macro default__proportion(amount, part, whole) -%}
+    cast(round(({{ amount }}) * ({{ part }}) / ({{ whole }}), 4) as decimal(18, 4))
+{%- endmacro %}
+{% macro duckdb__proportion(amount, part, whole) -%}
+    {%- set amount = "cast((" ~ amount ~ ") * 10000 as hugeint)" -%}
+    {%- set part = "cast((" ~ part ~ ") * 10000 as hugeint)" -%}
+    {%- set whole = "cast((" ~ whole ~ ") * 10000 as hugeint)" -%}
+    {{ from_minor(
+        "(2 * abs(" ~ amount ~ ") * " ~ part ~ " + " ~ whole ~ ") // (2 * " ~ whole ~ ") * sign(" ~ amount ~ ")", 4
+    ) }}
+{%- endmacro %}

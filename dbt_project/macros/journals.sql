@@ -5,6 +5,7 @@
         "refund": "'Credit note for ' || order_number || ' (' || store_id || ')'",
         "settlement": "case entry_type when 'payout' then 'Payout ' else line_type || ' ' end"
             ~ " || line_id || ' (' || gateway_id || ')'",
+        "revenue": "'Revenue of ' || order_number || ' (' || store_id || ')'",
         "payout_arrival": "'Payout ' || payout_id || ' on the bank (' || gateway_id || ')'",
         "dispute_loss": "'Dispute lost: ' || dispute_key",
     } -%}

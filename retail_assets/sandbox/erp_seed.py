@@ -31,6 +31,7 @@ _CHART: Final = (
     ("2100", "Creditors", "Liability", "Payable", False),
     ("2150", "Gift Cards", "Liability", "", False),
     ("2160", "Tips Payable", "Liability", "", False),
+    ("2170", "Customer Deposits", "Liability", "", False),
     ("2300", "Gateway Loans", "Liability", "", False),
     ("4000", "Web Sales", "Income", "Income Account", False),
     ("4100", "Shipping Income", "Income", "Income Account", False),

@@ -53,7 +53,8 @@ select
     true as is_shipped,
     shipped_at,
     cast(null as date) as shipped_on,
-    delivered_at
+    delivered_at,
+    file_sha256 as payload_sha256
 from {{ ref('stg_fulfilment__shipments') }}
 
 union all
@@ -74,7 +75,8 @@ select
     deliveries.docstatus = 1 as is_shipped,
     cast(null as timestamp) as shipped_at,
     deliveries.shipped_on,
-    cast(null as timestamp) as delivered_at
+    cast(null as timestamp) as delivered_at,
+    deliveries.payload_sha256
 from {{ ref('stg_erp__deliveries') }} as deliveries
 inner join {{ ref('stg_ops__erps') }} as companies
     on deliveries.erp_id = companies.erp_id and deliveries.company = companies.company
@@ -104,7 +106,8 @@ select
                 {{ regex_capture('fulfilments.updated_at_as_sent', '^([0-9]{4}-[0-9]{2}-[0-9]{2})') }} as date
             )
     end as shipped_on,
-    cast(null as timestamp) as delivered_at
+    cast(null as timestamp) as delivered_at,
+    fulfilments.payload_sha256
 from {{ ref('stg_woocommerce__fulfilments') }} as fulfilments
 left join store_lines as lines on fulfilments.fulfilment_key = lines.shipment_key
 
@@ -126,6 +129,7 @@ select
     true as is_shipped,
     shipments.shipped_at,
     cast(null as date) as shipped_on,
-    cast(null as timestamp) as delivered_at
+    cast(null as timestamp) as delivered_at,
+    shipments.payload_sha256
 from {{ ref('stg_woocommerce__shipments') }} as shipments
 left join plugin_lines as lines on shipments.shipment_key = lines.shipment_key

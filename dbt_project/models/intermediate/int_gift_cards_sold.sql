@@ -33,13 +33,7 @@ cards as (
         lines.card_amount
     from lines
     inner join {{ ref('stg_ops__gift_card_products') }} as products
-        on
-            lines.store_id = products.store_id
-            and products.product in (
-                case when products.named_by = 'sku' then lower(trim(lines.sku)) end,
-                case when products.named_by = 'id' then cast(lines.product_id as varchar) end,
-                case when products.named_by = 'id' then cast(lines.variation_id as varchar) end
-            )
+        on {{ is_gift_card('lines', 'products') }}
 )
 
 select

@@ -24,6 +24,26 @@ from {{ ref('int_sales_recognised') }}
 where exchange_rate is not null
 union all
 select
+    entry_id,
+    'revenue' as entry_type,
+    event_type,
+    entity_code,
+    posting_date,
+    cast(posting_date as timestamp) as occurred_at,
+    order_key,
+    cast(null as varchar) as settlement_key,
+    cast(null as varchar) as settlement_line_key,
+    cast(null as varchar) as bank_line_key,
+    cast(null as varchar) as refund_key,
+    payment_key,
+    gateway_id,
+    {{ entry_description('revenue') }} as description,
+    currency_code,
+    base_currency_code,
+    exchange_rate
+from {{ ref('int_revenue_recognised') }}
+union all
+select
     'refund/' || refund_key as entry_id,
     'refund' as entry_type,
     'refund_approved' as event_type,

@@ -2,7 +2,7 @@
 -- line by line leaves over is a line of its own, in base currency (and in the document where the store keeps more
 -- decimals than the currency has), never hidden in another.
 with lines as (
-    {% for model in ["sales", "refunds", "settlement", "disputes", "arrivals"] -%}
+    {% for model in ["sales", "revenue", "refunds", "settlement", "disputes", "arrivals"] -%}
     select
         entry_id,
         line_no,

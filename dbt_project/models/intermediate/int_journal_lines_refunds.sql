@@ -1,8 +1,17 @@
 {{ config(materialized='view') }}
 
--- Credit note: sales returns, tips, cards taken back and tax against receivables, or against the cards that paid.
--- Signed amounts: debit positive, credit negative.
-with refunds as (
+-- Credit note: sales returns, what was still a deposit, tips, cards taken back and tax against receivables, or against
+-- the cards that paid. Signed amounts: debit positive, credit negative.
+with deposits as (
+    select
+        refund_key,
+        returned_amount,
+        base_returned_amount
+    from {{ ref('int_deposits_moved') }}
+    where refund_key is not null
+),
+
+refunds as (
     select
         'refund/' || refund_key as entry_id,
         refund_key,
@@ -72,13 +81,16 @@ returns as (
         refunds.*,
         cast(
             -refunds.receivable_amount - coalesce(tax_totals.whole_tax_amount, 0) - refunds.tips_amount
-            - refunds.gift_cards_sold_amount as decimal(18, 4)
+            - refunds.gift_cards_sold_amount - coalesce(deposits.returned_amount, 0) as decimal(18, 4)
         ) as returns_amount,
+        coalesce(deposits.returned_amount, 0) as deposit_amount,
+        coalesce(deposits.base_returned_amount, 0) as base_deposit_amount,
         tax_totals.tax_lines,
         tax_totals.tax_amount,
         tax_totals.base_tax_amount
     from refunds
     left join tax_totals on refunds.entry_id = tax_totals.entry_id
+    left join deposits on refunds.refund_key = deposits.refund_key
 ),
 
 entries as (
@@ -97,6 +109,7 @@ entries as (
     {"name": "receivable", "role": "receivable_role"},
     {"name": "tips", "role": "'tips_payable'", "when": "tips_amount <> 0"},
     {"name": "gift_cards_sold", "role": "'gift_card_liability'", "when": "gift_cards_sold_amount <> 0"},
+    {"name": "deposit", "role": "'customer_deposits'", "when": "deposit_amount <> 0"},
 ]) }}
 
 select

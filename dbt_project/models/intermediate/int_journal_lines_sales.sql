@@ -1,7 +1,7 @@
 {{ config(materialized='view') }}
 
--- Sale: receivables, and what the shop owed for gift cards, against revenue, tips, shipping, tax and the cards that it
--- sells. Signed amounts: debit positive, credit negative.
+-- Sale: receivables, and what the shop owed for gift cards, against revenue (or the customer's deposit), tips,
+-- shipping, tax and the cards that it sells. Signed amounts: debit positive, credit negative.
 with sales as (
     select
         'sale/' || order_key as entry_id,
@@ -15,9 +15,12 @@ with sales as (
         base_digits,
         exchange_rate,
         receivable_amount,
-        -revenue_amount as revenue_amount,
+        -- Where revenue waits for another event, what will be revenue and shipping is owed to the customer until then.
+        case when revenue_recognition <> 'capture' then 'customer_deposits' else 'revenue' end as revenue_role,
+        -case when revenue_recognition <> 'capture' then revenue_amount + shipping_amount else revenue_amount end
+            as revenue_amount,
         -tips_amount as tips_amount,
-        -shipping_amount as shipping_amount,
+        -case when revenue_recognition <> 'capture' then 0 else shipping_amount end as shipping_amount,
         gift_card_amount,
         -gift_cards_sold_amount as gift_cards_sold_amount
     from {{ ref('int_sales_recognised') }}
@@ -86,7 +89,7 @@ entries as (
 
 {{ entry_lines([
     {"name": "receivable", "role": "'receivables'"},
-    {"name": "revenue", "role": "'revenue'"},
+    {"name": "revenue", "role": "revenue_role"},
     {"name": "shipping", "role": "'shipping_income'", "when": "shipping_amount <> 0"},
     {"name": "tax", "role": "'tax_payable'"},
     {"name": "gift_card", "role": "'gift_card_liability'", "when": "gift_card_amount <> 0"},

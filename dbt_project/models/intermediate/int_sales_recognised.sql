@@ -1,4 +1,5 @@
--- Orders whose revenue may be booked: captured, correlated beyond doubt, and adding up; or paid by gift cards alone.
+-- Orders whose sale may be booked: captured, correlated beyond doubt, and adding up; or paid by gift cards alone.
+-- Whether that makes it revenue already is the entity's policy (revenue_recognition).
 -- Amounts in the order's currency, rounded to its digits (a store may keep more decimals than its currency has).
 with paid as (
     select
@@ -58,6 +59,7 @@ captured as (
         {{ round_money('orders.shipping_amount', 'orders.currency_digits') }} as shipping_amount,
         {{ round_money('orders.gift_card_amount', 'orders.currency_digits') }} as gift_card_amount,
         {{ round_money('orders.gift_cards_sold_amount', 'orders.currency_digits') }} as gift_cards_sold_amount,
+        entities.revenue_recognition,
         orders.payload_sha256 as order_payload_sha256,
         paid.payment_payload_sha256
     from paid
@@ -68,7 +70,6 @@ captured as (
     where
         orders.amounts_foot
         and (orders.total_amount > 0 or paid.is_paid_by_gift_card)
-        and entities.revenue_recognition = 'capture'
 ),
 
 rated as (
@@ -109,6 +110,7 @@ select
     shipping_amount,
     gift_card_amount,
     gift_cards_sold_amount,
+    revenue_recognition,
     captured_at,
     posting_date,
     order_payload_sha256,

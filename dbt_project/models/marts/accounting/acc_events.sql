@@ -15,6 +15,7 @@ select
     entries.bank_line_key,
     entries.gateway_id,
     case entries.entry_type
+        when 'revenue' then revenue.justified_by
         when 'sale'
             then
                 '["order:' || entries.order_key || '"'
@@ -29,3 +30,4 @@ select
             || coalesce(',"refund:' || entries.refund_key || '"', '') || ']'
     end as justified_by
 from {{ ref('int_journal_entries_drafted') }} as entries
+left join {{ ref('int_revenue_recognised') }} as revenue on entries.entry_id = revenue.entry_id

@@ -50,7 +50,8 @@ held as (
         ) as held_by_exception_id
     from {{ ref('int_journal_entries_drafted') }} as entries
     inner join totals on entries.entry_id = totals.entry_id
-    left join order_holds on entries.order_key = order_holds.order_key and entries.entry_type in ('sale', 'refund')
+    left join order_holds
+        on entries.order_key = order_holds.order_key and entries.entry_type in ('sale', 'revenue', 'refund')
     left join settlement_holds
         on entries.settlement_key = settlement_holds.settlement_key and entries.entry_type = 'payout_arrival'
 )

@@ -23,6 +23,37 @@ with sources as (
     where payment_key is not null
     union all
     select
+        entry_id,
+        event_type,
+        'woocommerce' as source_system,
+        'orders' as source_table,
+        order_key as source_key,
+        order_payload_sha256 as payload_sha256,
+        false as is_receivables_only
+    from {{ ref('int_revenue_recognised') }}
+    union all
+    -- The shipments that made it revenue, as those reported them that knew best.
+    select distinct
+        revenue.entry_id,
+        revenue.event_type,
+        case shipments.reported_by when 'provider' then 'fulfilment' when 'erp' then 'erp' else 'woocommerce' end
+            as source_system,
+        case shipments.reported_by
+            when 'provider' then 'shipments'
+            when 'erp' then 'deliveries'
+            when 'store' then 'order_fulfillments'
+            else 'orders'
+        end as source_table,
+        {{ regex_remove('shipments.shipment_key', '^[a-z_]+:') }} as source_key,
+        shipments.payload_sha256,
+        false as is_receivables_only
+    from {{ ref('int_revenue_recognised') }} as revenue
+    inner join {{ ref('int_goods_delivered') }} as goods
+        on revenue.order_key = goods.order_key and revenue.posting_date = goods.delivered_on
+    inner join {{ ref('int_fulfilments_unioned') }} as shipments
+        on goods.fulfilment_line_key = shipments.fulfilment_line_key
+    union all
+    select
         'refund/' || refund_key as entry_id,
         'refund_approved' as event_type,
         'woocommerce' as source_system,
