@@ -50,6 +50,12 @@ class HttpStatusError(HttpError):
         self.body = body
         self.headers = headers
 
+    @property
+    def retry_after(self) -> float | None:
+        """How many seconds the server asked to be left alone, if it said so."""
+        seconds = self.headers.get("Retry-After", "")
+        return float(seconds) if seconds.isascii() and seconds.isdecimal() else None
+
 
 class ForeignHostError(HttpError):
     """A link or redirect led to another host than the configured one."""

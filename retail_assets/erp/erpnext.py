@@ -438,7 +438,7 @@ class ErpNextPoster:
                 if error.status == HTTPStatus.TOO_MANY_REQUESTS
                 else ": check api_key, api_secret and the user's roles"
             )
-            return ErpUnavailable(f"ERPNext refuses us, {message} ({code}){hint}", _retry_after(error.headers))
+            return ErpUnavailable(f"ERPNext refuses us, {message} ({code}){hint}", error.retry_after)
         if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return ErpUnavailable(f"ERPNext failed: {message} ({code})")
         if code == "UniqueValidationError" and f"'{self._key_field}'" in error.body.decode("utf-8", "replace"):
@@ -502,8 +502,3 @@ def _in_words(error: HttpStatusError) -> tuple[str, str]:
         return f"HTTP {error.status}", error.body[:200].decode("utf-8", "replace").strip() or "no reason given"
     text = unescape(re.sub(r"<[^>]*>", "", " ".join(words)))
     return code, " ".join(text.split()) or "no reason given"
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    seconds = headers.get("Retry-After", "")
-    return int(seconds) if seconds.isdigit() else None

@@ -25,3 +25,11 @@ class ErpRefusedError(Exception):
         super().__init__(message)
         self.kind = kind
         self.reason = reason or message
+
+
+class ErpWarningError(ErpRefusedError):
+    """The ERP warns, and does nothing until the warning of this ``name`` is acknowledged."""
+
+    def __init__(self, message: str, kind: str, reason: str, name: str) -> None:
+        super().__init__(message, kind, reason)
+        self.name = name

@@ -1,12 +1,16 @@
 """From configuration to poster."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Final
 
 from retail_assets.erp.erpnext import ErpNextPoster, TokenAuth
+from retail_assets.erp.file import FilePoster
 from retail_assets.erp.odoo import OdooPoster
 from retail_assets.erp.odoo_client import OdooClient
 from retail_assets.erp.protocol import ErpError, Poster
+from retail_assets.erp.tryton import TrytonPoster
+from retail_assets.erp.tryton_client import TrytonClient
 from retail_assets.http import HttpClient
 from retail_assets.settings import Erp
 
@@ -29,7 +33,28 @@ def odoo_poster(erp: Erp) -> OdooPoster:
     return OdooPoster(OdooClient(erp), base_url=erp.base_url, journal=journal, key_module=key_module)
 
 
-_POSTERS: Final[Mapping[str, Callable[[Erp], Poster]]] = {"erpnext": erpnext_poster, "odoo": odoo_poster}
+def file_poster(erp: Erp) -> FilePoster:
+    """A poster that writes files for an ERP to import."""
+    return FilePoster(
+        Path(erp.folder), file_format=erp.option("format"), entries_per_file=erp.option("entries_per_file")
+    )
+
+
+def tryton_poster(erp: Erp) -> TrytonPoster:
+    """A poster for a Tryton database; close it when done."""
+    web_address = f"{erp.base_url.rstrip('/')}/#{erp.option('database')}"
+    # A session posts, and reads in the same words; the key of a user application would read in others.
+    client = TrytonClient(erp.model_copy(update={"api_key": None}))
+    return TrytonPoster(
+        client, web_address=web_address, key_field=erp.option("key_field"), journal=erp.option("journal")
+    )
+
+
+_POSTERS: Final[Mapping[str, Callable[[Erp], Poster]]] = {
+    "erpnext": erpnext_poster,
+    "odoo": odoo_poster,
+    "tryton": tryton_poster,
+}
 
 
 class ReadOnlyErpError(ErpError):
@@ -37,8 +62,8 @@ class ReadOnlyErpError(ErpError):
 
 
 def takes_postings(erp: Erp) -> bool:
-    """Whether there is a poster for this kind of ERP."""
-    return erp.system in _POSTERS
+    """Whether there is a poster for this kind of ERP, and what it needs to sign in is configured."""
+    return erp.system in _POSTERS and (erp.system != "tryton" or bool(erp.option("login")))
 
 
 def poster_for(erp: Erp) -> Poster:
@@ -49,7 +74,6 @@ def poster_for(erp: Erp) -> Poster:
     """
     if not takes_postings(erp):
         known = ", ".join(sorted(_POSTERS))
-        raise ReadOnlyErpError(
-            f"{erp.id}: nothing can be posted to {erp.system} yet, only to {known}; its books are read"
-        )
+        why = "without login and password" if erp.system in _POSTERS else f"yet, only to {known}"
+        raise ReadOnlyErpError(f"{erp.id}: nothing can be posted to {erp.system} {why}; its books are read")
     return _POSTERS[erp.system](erp)

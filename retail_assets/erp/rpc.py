@@ -37,10 +37,10 @@ def post(
         except HttpStatusError as error:
             if attempt == retries or error.status not in _RETRIED:
                 raise
-            asked = _retry_after(error)
+            asked = error.retry_after
             if is_login and error.status == HTTPStatus.TOO_MANY_REQUESTS and asked is None:
                 raise
-            wait = asked or _growing(attempt)
+            wait = min(asked or _growing(attempt), _LONGEST_RETRY_AFTER_SECONDS)
         time.sleep(wait)
     raise AssertionError("unreachable: the last attempt returns or raises")
 
@@ -48,8 +48,3 @@ def post(
 def _growing(attempt: int) -> float:
     wait = _FIRST_WAIT_SECONDS * 2**attempt * (1 + random.random() / 2)  # noqa: S311 - jitter, no secret
     return min(wait, _LONGEST_WAIT_SECONDS)
-
-
-def _retry_after(error: HttpStatusError) -> float | None:
-    given = error.headers.get("Retry-After", "")
-    return min(float(given), _LONGEST_RETRY_AFTER_SECONDS) if given.isdecimal() and given.isascii() else None

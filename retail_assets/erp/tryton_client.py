@@ -7,7 +7,8 @@ block the user (HTTP 429), also with the right one, so a refused log-in is never
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ import msgspec
 from retail_assets.erp.errors import (
     CredentialsError,
     ErpRefusedError,
+    ErpWarningError,
     NotOfferedError,
     UnexpectedAnswerError,
 )
@@ -33,8 +35,11 @@ _ANSWER: Final = msgspec.json.Decoder(_Answer)
 _RECORDS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
+_MOST_WARNINGS: Final = 10
+
+
 class TrytonClient:
-    """One Tryton database, read as one user.
+    """One Tryton database, as one user.
 
     Args:
         erp: its block in ``retail.yaml``.
@@ -52,6 +57,7 @@ class TrytonClient:
             retries=erp.retries,
         )
         self._session: str | None = None
+        self._user: int | None = None
 
     def close(self) -> None:
         """Give the connection back."""
@@ -94,22 +100,61 @@ class TrytonClient:
             return False
         return True
 
-    def _call(self, method: str, arguments: Sequence[Any]) -> bytes:
+    def records(
+        self, model: str, domain: Sequence[Any], fields: Sequence[str], context: Mapping[str, Any], **rest: Any
+    ) -> list[dict[str, Any]]:
+        """``search_read`` as Python values: amounts as Decimal, days as date."""
+        found = self.search_read(model, domain, fields, context, **rest)
+        return [json.loads(record, object_hook=_python) for record in found]
+
+    def change(self, method: str, *arguments: Any) -> Any:
+        """Call what changes something, once; a warning is acknowledged, and the call made again. Needs a session.
+
+        Args:
+            arguments: those of the method, the context last; amounts as Decimal, days as date.
+
+        Raises:
+            ErpRefusedError of the kind UserError, NotOfferedError, CredentialsError: nothing was done.
+            ErpRefusedError of no kind (Tryton broke down), UnexpectedAnswerError, HttpUnavailableError: nobody knows.
+            HttpStatusError: as its status says.
+        """
+        for _ in range(_MOST_WARNINGS):
+            try:
+                return json.loads(self._call(method, arguments, once=True), object_hook=_python)
+            except ErpWarningError as warning:
+                # What a person does who reads the warning and goes on; what was done is read back in the end.
+                acknowledged = {"user": self._user, "name": warning.name}
+                self._call("model.res.user.warning.create", [[acknowledged], {}], once=True)
+        raise ErpRefusedError(f"{method}: still warned after {_MOST_WARNINGS} warnings were acknowledged")
+
+    def _call(self, method: str, arguments: Sequence[Any], *, once: bool = False) -> bytes:
         try:
-            return self._send(method, arguments, {"Authorization": self._authorization()})
+            return self._send(method, arguments, {"Authorization": self._authorization()}, once=once)
         except HttpStatusError as error:
             if error.status != HTTPStatus.UNAUTHORIZED:
                 raise self._refused(error, method) from error
         # The session ended meanwhile, which Tryton does after some minutes without a call.
         self._session = None
-        return self._send(method, arguments, {"Authorization": self._authorization()})
+        return self._send(method, arguments, {"Authorization": self._authorization()}, once=once)
 
     def _send(
-        self, method: str, arguments: Sequence[Any], headers: Mapping[str, str], *, is_login: bool = False
+        self,
+        method: str,
+        arguments: Sequence[Any],
+        headers: Mapping[str, str],
+        *,
+        is_login: bool = False,
+        once: bool = False,
     ) -> bytes:
         path = f"{self._database}/rpc/" if self._erp.option("series") == "8.0" else f"{self._database}/"
         body = {"id": 1, "method": method, "params": arguments}
-        content = post(self._http, path, body, retries=self._erp.retries, headers=headers, is_login=is_login).content
+        if once:
+            data = json.dumps(body, default=_tryton).encode()
+            headers = {**headers, "Content-Type": "application/json"}
+            content = self._http.request("POST", path, data=data, headers=headers).content
+        else:
+            retries = self._erp.retries
+            content = post(self._http, path, body, retries=retries, headers=headers, is_login=is_login).content
         try:
             answer = _ANSWER.decode(content)
         except msgspec.MsgspecError as error:
@@ -127,7 +172,8 @@ class TrytonClient:
         login, password = self._erp.option("login"), self._erp.option("password")
         if not login or not password:
             raise CredentialsError(
-                f"{self._erp.id}: give login and password in retail.yaml, or the api_key of a user application (REST)"
+                f"{self._erp.id}: give login and password in retail.yaml, or the api_key of a user application (REST), "
+                "which can only read"
             )
         arguments = [login, {"password": self._erp.secret("password")}]
         try:
@@ -136,6 +182,7 @@ class TrytonClient:
             raise self._refused(error, "common.db.login") from error
         if not isinstance(answer, list) or len(answer) < 2:
             raise UnexpectedAnswerError(f"the log-in to {self._database} did not answer with a session")
+        self._user = answer[0]
         token = base64.b64encode(f"{login}:{answer[0]}:{answer[1]}".encode()).decode()
         return f"Session {token}"
 
@@ -190,6 +237,25 @@ def moment(value: str) -> dict[str, Any]:
     return {"__class__": "datetime", **{part: getattr(parsed, part) for part in parts}}
 
 
+def _tryton(value: Any) -> dict[str, Any]:
+    """What JSON lacks, as Tryton writes it."""
+    if isinstance(value, Decimal):
+        return {"__class__": "Decimal", "decimal": str(value)}
+    if isinstance(value, date):
+        return {"__class__": "date", "year": value.year, "month": value.month, "day": value.day}
+    raise TypeError(f"Tryton's JSON has no {type(value).__name__}")
+
+
+def _python(value: dict[str, Any]) -> Any:
+    """Amounts and days that Tryton wrote; anything else stays as it is."""
+    kind = value.get("__class__")
+    if kind == "Decimal":
+        return Decimal(value["decimal"])
+    if kind == "date":
+        return date(value["year"], value["month"], value["day"])
+    return value
+
+
 def _encoded(value: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).decode()
 
@@ -200,10 +266,13 @@ def _application_error(method: str, error: Any) -> Exception:
     model = method.removeprefix("model.").rpartition(".")[0]
     if kind in ("UserError", "UserWarning"):
         words = rest[0] if rest else ""
-        message = str(words[0] if isinstance(words, list) and words else words)
+        words = words if isinstance(words, list) and words else [words]
+        message = str(words[kind == "UserWarning" and len(words) > 1])
         if "access" in message.lower():
-            return NotOfferedError(f"the user may not read {model}: {message}")
-        return ErpRefusedError(f"{method}: {message}")
+            return NotOfferedError(f"the user has no right to {method}: {message}")
+        if kind == "UserWarning":
+            return ErpWarningError(f"{method}: {message}", kind, message, name=str(words[0]))
+        return ErpRefusedError(f"{method}: {message}", kind, message)
     if str(kind) == f"'{model}'":
         return NotOfferedError(f"Tryton has no model {model}: its module is not activated")
     return ErpRefusedError(f"{method}: {kind}")

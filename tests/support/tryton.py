@@ -3,7 +3,7 @@
 What a fresh server holds (``tryton_books.py``): the company Cedar & Pine GmbH (EUR) with a chart of accounts and the
 year 2026; USD with rates; a posted journal entry over 88.01; a posted invoice over 25.00 and a credit note over 12.50,
 both for order 1001; 42 mugs (SKU MUG-1) received, 2 delivered for order 1001, 1 of them returned, 5 assigned to order
-1002. The user ``loader`` may read and change all of it.
+1002. The user ``loader`` may read and change all of it. The module ``platform_ref`` that we ship is activated.
 """
 
 import base64
@@ -25,11 +25,15 @@ from typing import Any, Final
 import requests
 from filelock import FileLock
 
+import retail_assets.erp
+
 LOGIN: Final = "loader"
 PASSWORD: Final = "canary-password"
 DATABASE: Final = "books"
 COMPANY: Final = "Cedar & Pine GmbH"
-_MODULES: Final = ("account_invoice", "stock")
+_MODULES: Final = ("account_invoice", "stock", "platform_ref")
+#: What we ship for Tryton; there it is a folder among its modules, here an entry point leads to it.
+_OURS: Final = Path(retail_assets.erp.__file__).with_name("tryton_modules")
 _BOOKS: Final = Path(__file__).with_name("tryton_books.py")
 _START_SECONDS: Final = 30
 _BIN: Final = Path(sys.executable).parent
@@ -77,6 +81,7 @@ def template(cache: Path) -> Path:
         cache: where it stays between test sessions.
     """
     stamp = f"{version('trytond')} {version('trytond-account')} {_MODULES}".encode() + _BOOKS.read_bytes()
+    stamp += b"".join(file.read_bytes() for file in sorted(_OURS.glob("*/*.*")))
     folder = cache / hashlib.sha256(stamp).hexdigest()[:16]
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / "lock"):
@@ -94,7 +99,7 @@ def _build(folder: Path) -> None:
     configuration = _configuration(unfinished, 0)
     password = unfinished / "password"
     password.write_text("canary-admin")
-    environment = os.environ | {"TRYTONPASSFILE": str(password)}
+    environment = _environment(unfinished) | {"TRYTONPASSFILE": str(password)}
     modules = ["--email", "admin@example.com", "--activate-dependencies", "-u", *_MODULES]
     _run([_BIN / "trytond-admin", "-c", configuration, "-d", DATABASE, "--all", *modules], environment)
     _run([sys.executable, _BOOKS, configuration, DATABASE], environment)
@@ -109,6 +114,16 @@ def _run(command: list[Any], environment: dict[str, str]) -> None:
         list(map(str, command)), env=environment, capture_output=True, text=True, timeout=200, check=False
     )
     assert done.returncode == 0, f"{command[0]} failed:\n{done.stdout}\n{done.stderr}"
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Python finds our module, and Tryton finds out that it is one."""
+    found = folder / "path"
+    for module in _OURS.iterdir():
+        entry = found / f"{module.name}-8.0.0.dist-info" / "entry_points.txt"
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        entry.write_text(f"[trytond.modules]\n{module.name} = {module.name}\n")
+    return os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (found, _OURS)))}
 
 
 def _configuration(folder: Path, port: int) -> Path:
@@ -127,7 +142,7 @@ def running_tryton(filled: Path, folder: Path) -> Iterator[RunningTryton]:
     log = folder / "trytond.log"
     command = [str(_BIN / "trytond"), "-c", str(_configuration(folder, port)), "-d", DATABASE]
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output)
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=_environment(folder))
     try:
         url = f"http://127.0.0.1:{port}"
         _wait(process, url, log)
