@@ -1,11 +1,9 @@
 """From configuration to poster."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Final
 
 from retail_assets.erp.erpnext import ErpNextPoster, TokenAuth
-from retail_assets.erp.file import FilePoster
 from retail_assets.erp.odoo import OdooPoster
 from retail_assets.erp.odoo_client import OdooClient
 from retail_assets.erp.protocol import ErpError, Poster
@@ -31,13 +29,6 @@ def odoo_poster(erp: Erp) -> OdooPoster:
     """A poster for an Odoo database; close it when done."""
     journal, key_module = erp.option("journal"), erp.option("key_module")
     return OdooPoster(OdooClient(erp), base_url=erp.base_url, journal=journal, key_module=key_module)
-
-
-def file_poster(erp: Erp) -> FilePoster:
-    """A poster that writes files for an ERP to import."""
-    return FilePoster(
-        Path(erp.folder), file_format=erp.option("format"), entries_per_file=erp.option("entries_per_file")
-    )
 
 
 def tryton_poster(erp: Erp) -> TrytonPoster:
