@@ -141,14 +141,15 @@ class Setting:
 class Variant:
     """One kind of instance: what the ``system`` (of a bank: the ``format``) of a block in ``retail.yaml`` may say.
 
-    ``access``: ``http`` for an API (it has a base_url, a time-out and retries), ``files`` for a folder of file drops.
+    ``access``: ``http`` for an API (it has a base_url, a time-out and retries), ``files`` for a folder of file drops,
+    ``export`` for a folder that is only written to.
     ``requests_per_second`` is the documented quota, used unless the block says otherwise; ``quota`` says where it is
     documented.
     """
 
     name: str
     title: str
-    access: Literal["http", "files"]
+    access: Literal["http", "files", "export"]
     requests_per_second: float | None = None
     quota: str = ""
     settings: tuple[Setting, ...] = ()

@@ -28,6 +28,7 @@ from pydantic import (
     StringConstraints,
     TypeAdapter,
     ValidationError,
+    ValidationInfo,
     WithJsonSchema,
     create_model,
     field_validator,
@@ -119,7 +120,7 @@ class Instance(_Model):
     """What the blocks of all sections have in common.
 
     The models that check ``retail.yaml`` are made from these and from what the systems declare (``source.yaml``): an
-    API adds ``base_url``, ``requests_per_second``, ``timeout_seconds`` and ``retries``, a file source ``folder``, and
+    API adds ``base_url``, ``requests_per_second``, ``timeout_seconds`` and ``retries``, files add a ``folder``, and
     each variant its own settings.
     """
 
@@ -344,6 +345,11 @@ _HTTP_FIELDS: Final[dict[str, Any]] = {
     "retries": (int, Field(5, ge=0, le=10, description="How often a failed read is tried again.")),
 }
 _FOLDER: Final = Field(min_length=1, description="Below RETAIL_HOME/inbox, or an absolute path.")
+_EXPORT_FOLDER: Final = Field(
+    "",
+    validate_default=True,
+    description="Below RETAIL_HOME/exports, or an absolute path; named like the id if left out.",
+)
 _SETTING_TYPES: Final[dict[str, Any]] = {
     "text": Annotated[str, StringConstraints(min_length=1)],
     "secret": Secret,
@@ -374,11 +380,22 @@ def _model_of(base: type[Instance], variant: Variant) -> type[Instance]:
         fields["base_url"] = (url, Field(description="Address of the system; the API's own path is appended to it."))
         limit = Field(variant.requests_per_second, gt=0, le=1000, description="Client-side limit. " + variant.quota)
         fields |= {"requests_per_second": (float | None, limit), **_HTTP_FIELDS}
+    elif variant.access == "export":
+        fields["folder"] = (Annotated[str, AfterValidator(_export_folder)], _EXPORT_FOLDER)
     else:
         fields["folder"] = (str, _FOLDER)
     for setting in variant.settings:
         fields[setting.name] = _setting_field(setting)
     return create_model(f"{base.__name__}_{variant.name}", __base__=base, __doc__=f"{variant.title}.", **fields)
+
+
+def _export_folder(value: str, info: ValidationInfo) -> str:
+    """The whole path: whoever writes there knows the block of ``retail.yaml`` only."""
+    exports = (info.context or {}).get("exports", "")
+    path = Path(exports, value or info.data.get("id", ""))
+    if not path.is_absolute():
+        raise ValueError("must be an absolute path")
+    return str(path)
 
 
 def _setting_field(setting: Setting) -> tuple[Any, Any]:
@@ -599,13 +616,16 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """
     env = dict(os.environ if environment is None else environment)
     config_path = Path(env.get("RETAIL_CONFIG") or _CHECKOUT / "data" / "retail.yaml").expanduser().resolve()
-    home = Path(env.get("RETAIL_HOME") or _CHECKOUT / ".retail").expanduser().resolve()
     return Settings(
-        home=home,
+        home=_home(env),
         config_path=config_path,
         configuration=read_configuration(config_path, env),
         as_of=_as_of(env.get("RETAIL_AS_OF")),
     )
+
+
+def _home(environment: Mapping[str, str]) -> Path:
+    return Path(environment.get("RETAIL_HOME") or _CHECKOUT / ".retail").expanduser().resolve()
 
 
 def sandbox_credentials() -> dict[str, str]:
@@ -642,7 +662,7 @@ def read_configuration(path: Path, environment: Mapping[str, str]) -> Configurat
     if problems:
         raise SettingsError(str(path), problems)
     try:
-        return Configuration.model_validate(filled)
+        return Configuration.model_validate(filled, context={"exports": _home(environment) / "exports"})
     except ValidationError as error:
         details = [_as_written(_untagged(detail), document) for detail in error.errors()]
         raise SettingsError(str(path), map(_in_words, details)) from None
@@ -798,6 +818,11 @@ def _duplicates(configuration: Configuration) -> Iterable[str]:
             "folders",
             [item.folder for item in configuration.instances if item.declared.access == "files"],
             "each would refuse the other's files",
+        ),
+        (
+            "folders",
+            [item.folder for item in configuration.instances if item.declared.access == "export"],
+            "nobody could tell whose files are whose",
         ),
         ("banks", [bank.account for bank in configuration.banks], "its lines would be counted twice"),
     ):

@@ -135,4 +135,5 @@ def _erp(erp: Erp) -> str:
         problems = poster.check()
     if problems:
         raise RuntimeError("; ".join(problems))
-    return f"ready for posting at {erp.base_url}"
+    where = f"at {erp.base_url}" if erp.declared.access == "http" else f"into {erp.folder}"
+    return f"ready for posting {where}"

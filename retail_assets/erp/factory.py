@@ -1,9 +1,11 @@
 """From configuration to poster."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Final
 
 from retail_assets.erp.erpnext import ErpNextPoster, TokenAuth
+from retail_assets.erp.file import FilePoster
 from retail_assets.erp.odoo import OdooPoster
 from retail_assets.erp.odoo_client import OdooClient
 from retail_assets.erp.protocol import ErpError, Poster
@@ -31,6 +33,13 @@ def odoo_poster(erp: Erp) -> OdooPoster:
     return OdooPoster(OdooClient(erp), base_url=erp.base_url, journal=journal, key_module=key_module)
 
 
+def file_poster(erp: Erp) -> FilePoster:
+    """A poster that writes files for an ERP to import."""
+    return FilePoster(
+        Path(erp.folder), file_format=erp.option("format"), entries_per_file=erp.option("entries_per_file")
+    )
+
+
 def tryton_poster(erp: Erp) -> TrytonPoster:
     """A poster for a Tryton database; close it when done."""
     web_address = f"{erp.base_url.rstrip('/')}/#{erp.option('database')}"
@@ -43,6 +52,7 @@ def tryton_poster(erp: Erp) -> TrytonPoster:
 
 _POSTERS: Final[Mapping[str, Callable[[Erp], Poster]]] = {
     "erpnext": erpnext_poster,
+    "file": file_poster,
     "odoo": odoo_poster,
     "tryton": tryton_poster,
 }

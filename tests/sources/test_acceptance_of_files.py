@@ -16,7 +16,9 @@ every_file_source = pytest.mark.parametrize("case", all_cases(FileCase))
 
 def test_every_variant_has_its_case() -> None:
     """A source that nobody put to the test."""
-    declared = {variant for system in SYSTEMS.values() for variant in system.variants}
+    variants = [variant for system in SYSTEMS.values() for variant in system.variants.values()]
+    # Of a folder that is only written to nothing is read.
+    declared = {variant.name for variant in variants if variant.access != "export"}
     tested = [param.values[0].variant for param in (*all_cases(ApiCase), *all_cases(FileCase))]
     assert sorted(tested) == sorted(declared)
 

@@ -1,4 +1,7 @@
-"""The ERPs' own books, documents and stock: ERPNext, Odoo and Tryton in the tables they have in common."""
+"""The ERPs' own books, documents and stock: ERPNext, Odoo and Tryton in the tables they have in common.
+
+An ERP that imports files tells us nothing, so nothing is read of it.
+"""
 
 from pathlib import Path
 from types import ModuleType
@@ -7,14 +10,15 @@ from typing import Final
 from dlt.sources import DltSource
 
 from retail_assets.settings import Erp
-from retail_assets.sources.erp import erpnext, odoo, tryton
+from retail_assets.sources.erp import erpnext, file, odoo, tryton
 from retail_assets.sources.intake import Intake
 
 __all__ = ["build", "erp_source", "examine"]
 
-_MODULES: Final[dict[str, ModuleType]] = {"erpnext": erpnext, "odoo": odoo, "tryton": tryton}
+_MODULES: Final[dict[str, ModuleType]] = {"erpnext": erpnext, "file": file, "odoo": odoo, "tryton": tryton}
 _SOURCES: Final = {
     "erpnext": erpnext.erpnext_source,
+    "file": file.file_source,
     "odoo": odoo.odoo_source,
     "tryton": tryton.tryton_source,
 }
