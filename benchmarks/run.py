@@ -18,6 +18,7 @@ from benchmarks.measure import Result
 from benchmarks.models import models_build
 from benchmarks.nothing_new import incremental_nothing_new
 from benchmarks.orders import orders_to_arrow, woocommerce_orders_load
+from benchmarks.posting import posting
 from benchmarks.settlements import adyen_rows_load, paypal_rows_load
 from retail_assets.settings import load_settings
 
@@ -30,6 +31,7 @@ BENCHES: dict[str, Callable[[], Iterator[Result]]] = {
         paypal_rows_load,
         incremental_nothing_new,
         models_build,
+        posting,
         accuracy,
     )
 }

@@ -13,9 +13,11 @@ from retail_assets.accounting.plan import Books, Plan, plan_entity
 from retail_assets.ops import outbox
 from retail_assets.sandbox.erpnext_site import Site
 from tests.erp.books import US
+from tests.support.tryton import COMPANY
 
 NOW = datetime(2026, 11, 5, 12, tzinfo=UTC)
 BOOKS = Books("US", "erp_main", US, "USD")
+EURO_BOOKS = Books("DE", "erp_main", COMPANY, "EUR")
 
 Row = dict[str, Any]
 
@@ -67,6 +69,20 @@ def ledger(*entries: tuple[Row, list[Row]]) -> list[LedgerEntry]:
 def amounts(wanted: Mapping[str, str], **header: Any) -> list[LedgerEntry]:
     """One fee entry for each (entry id, amount)."""
     return ledger(*(entry_rows(entry_id, amount, **header) for entry_id, amount in wanted.items()))
+
+
+def euros(wanted: Mapping[str, str]) -> list[LedgerEntry]:
+    """Likewise for the books in Tryton."""
+    changes = {"entity_code": EURO_BOOKS.entity_code, "base_currency_code": "EUR"}
+    entries = []
+    for entry_id, amount in wanted.items():
+        sides: tuple[tuple[str, dict[str, str]], ...] = (("6100", {"debit": amount}), ("1250", {"credit": amount}))
+        lines = [
+            line_row(entry_id, number, account, **side, currency_code="EUR", **changes)
+            for number, (account, side) in enumerate(sides, start=1)
+        ]
+        entries.append((header_row(entry_id, lines, **changes), lines))
+    return ledger(*entries)
 
 
 def plan_for(engine: Engine, entries: Iterable[LedgerEntry], books: Books = BOOKS) -> Plan:
