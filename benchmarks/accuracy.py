@@ -5,15 +5,18 @@ Writes ``docs/accuracy.md``. It holds no times, so the same code writes the same
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Final
 
+import duckdb
+
 from benchmarks.measure import Result
 from benchmarks.models import build
 from benchmarks.scale import large_warehouse
-from retail_assets.sandbox.score import CASE_HEADINGS, CaseScore, Part, Score, score
+from retail_assets.sandbox.score import CASE_HEADINGS, CaseScore, Part, Rate, Score, score
 
 _ORDERS: Final = int(os.environ.get("BENCH_ACCURACY_ORDERS", "5000"))
 _SEEDS: Final = tuple(int(seed) for seed in os.environ.get("BENCH_ACCURACY_SEEDS", "7 11 23").split())
@@ -46,6 +49,14 @@ or of the verdicts where it has lines or payouts of no order. A false match is a
 it does not belong to; its rate stands with its 95 % interval (Wilson), since none in a few proves little. Auto-matched
 lines need nobody: a double payment never is, by intent.
 """
+_SUGGESTIONS: Final = """
+## What a suggestion is worth
+
+Where no reference ties a payment to an order, amount, time and customer suggest one to a person and post nothing. How
+often such a suggestion is right is measured on payments whose order a reference has decided (`rec_match_calibration`,
+which every retailer has of its own); the confidence that is shown is the lower end of its 95 % interval, and none is
+shown below 30 suggestions.
+"""
 _MISTAKES: Final = """
 ## What is wrong
 
@@ -56,12 +67,18 @@ _SHOWN: Final = 5
 def accuracy() -> Iterator[Result]:
     """The chain against the ground truth: ``docs/accuracy.md``, and the false-match rate with its upper bound."""
     found = []
+    suggested: Counter[str] = Counter()
+    right: Counter[str] = Counter()
     for seed in _SEEDS:
         with tempfile.TemporaryDirectory() as folder:
             home = Path(folder)
             build(home, large_warehouse(home, _ORDERS, generated=_ORDERS, seed=seed))
             found.append(score(home))
-    _TARGET.write_text(page(found), encoding="utf-8")
+            for evidence, count, hits in _calibration(home):
+                suggested[evidence] += count
+                right[evidence] += hits
+    suggestions = {evidence: Rate(right[evidence], count) for evidence, count in sorted(suggested.items())}
+    _TARGET.write_text(page(found, suggestions), encoding="utf-8")
     lines, raised = together(found).lines, together(found).exceptions
     rate, matched = lines.false_match_rate, lines.auto_match_rate
     high = rate.interval[1]
@@ -72,6 +89,14 @@ def accuracy() -> Iterator[Result]:
         ("exceptions_precision", raised.precision, "raised exceptions"),
     ):
         yield Result(name, 100 * float(share), "%", baseline, float(share))
+
+
+def _calibration(home: Path) -> list[tuple[str, int, int]]:
+    """Each kind of evidence that suggests an order, how often it did, and how often rightly."""
+    with duckdb.connect(str(home / "warehouse.duckdb"), read_only=True) as connection:
+        return connection.execute(
+            "select evidence_class, suggestion_count, right_count from marts.rec_match_calibration"
+        ).fetchall()
 
 
 def together(found: Sequence[Score]) -> Score:
@@ -96,8 +121,8 @@ def together(found: Sequence[Score]) -> Score:
     )  # fmt: skip
 
 
-def page(found: Sequence[Score]) -> str:
-    """The page, from what was found."""
+def page(found: Sequence[Score], suggestions: Mapping[str, Rate]) -> str:
+    """The page, from what was found, and how often suggestions of each kind of evidence were right."""
     whole = together(found)
     worlds = [
         [
@@ -113,6 +138,10 @@ def page(found: Sequence[Score]) -> str:
         for name, part in whole.parts().items()
     ]  # fmt: skip
     headings = ["compared", "expected", "right", "missed", "wrong", "invented", "precision", "recall"]
+    worths = [
+        [evidence, str(rate.total), str(rate.hits), f"{rate.value:.4f}", f"{rate.interval[0]:.4f}"]
+        for evidence, rate in suggestions.items()
+    ]
     cases = [[name, *cells] for name, cells in whole.case_rows()]
     mistakes = [
         f"- {name}: {mistake}\n" for name, part in whole.parts().items() for mistake in part.mistakes()[:_SHOWN]
@@ -125,6 +154,8 @@ def page(found: Sequence[Score]) -> str:
         + _table(headings, parts)
         + _CASES
         + _table(["case", *CASE_HEADINGS], cases)
+        + _SUGGESTIONS
+        + _table(["evidence", "suggestions", "right", "share", "at least (95 %)"], worths)
         + (_MISTAKES if mistakes else "")
         + "".join(mistakes)
     )

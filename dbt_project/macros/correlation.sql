@@ -42,7 +42,7 @@ open_payments as (
 decided_orders as (
     select
         earlier_pairs.order_key,
-        count(case when earlier_pairs.verdict = 'matched' then 1 end) > 0 as is_matched
+        count(case when earlier_pairs.verdict in ('matched', 'combined') then 1 end) > 0 as is_matched
     from earlier_pairs
     where earlier_pairs.order_key in (select candidates.order_key from candidates)
     group by earlier_pairs.order_key
@@ -70,4 +70,12 @@ select
     end as verdict
 from counted
 left join decided_orders on counted.order_key = decided_orders.order_key
+{%- endmacro %}
+
+{#- Whether a text may name several orders, as cheaply as can be told. -#}
+{% macro lists_orders(column) -%}
+    (
+        {{ column }} like '%,%' or {{ column }} like '%;%' or {{ column }} like '%&%' or {{ column }} like '%+%'
+        or {{ column }} like '%|%'
+    )
 {%- endmacro %}

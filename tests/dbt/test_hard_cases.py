@@ -231,6 +231,38 @@ def test_02_split_shipment_in_captures_of_their_own(found: Findings) -> None:
     assert found.entry("sale/cedar_us:202") == "1100 100, 4000 -100"
 
 
+@planted
+def _several_orders_in_one_charge(world: HardWorld) -> None:
+    """A customer pays two open orders at once; another pays two as well, but not what they come to."""
+    for order_id, net in ((204, "60.00"), (205, "25.50"), (206, "10.00"), (207, "15.00")):
+        world.order(f"cedar_us:{order_id}", net, created=SOLD)
+    world.charge("stripe_us", "ch_204", "85.50", when=SOLD, fee="2.78", metadata_order_id="204, 205")
+    world.charge("stripe_us", "ch_206", "30.00", when=SOLD, fee="1.17", metadata_order_id="206, 207")
+    world.store_refund("cedar_us:295", "cedar_us:205", "25.50", when=LATER, gateway_refund="re_205")
+    world.gateway_refund("stripe_us", "re_205", "ch_204", "25.50", when=LATER)
+
+
+def test_02_several_orders_in_one_charge(found: Findings) -> None:
+    """A charge that names two orders and is their sum pays both: cash once, each sale by itself, customers owe nothing.
+
+    One that is not their sum is ambiguous, and so are its orders.
+    """
+    assert found.verdict("txn_ch_204") == ("matched", None)
+    assert found.order("cedar_us:204") == ("captured", "0")
+    assert found.order("cedar_us:205") == ("refunded", "0")
+    assert found.exceptions("cedar_us:204", "cedar_us:205", "stripe_us:txn_ch_204", "stripe_us:txn_re_205") == []
+    entries = ("sale/cedar_us:204", "sale/cedar_us:205", "line/stripe_us:txn_ch_204")
+    assert found.entry(entries[0]) == "1100 60, 4000 -60"
+    assert found.entry(entries[1]) == "1100 25.5, 4000 -25.5"
+    assert found.entry(entries[2]) == "1250 82.72, 6100 2.78, 1100 -85.5"
+    assert all(found.ready(entry) for entry in entries)
+    assert found.balance("1100", "refund/cedar_us:295", "line/stripe_us:txn_re_205") == 0
+    assert found.verdict("txn_ch_206") == ("ambiguous", None)
+    for order in ("cedar_us:206", "cedar_us:207"):
+        assert found.order(order)[0] == "ambiguous"
+        assert not found.ready(f"sale/{order}")
+
+
 # --- 3 and 4: refunds, later than the sale, and without its fee ---
 
 

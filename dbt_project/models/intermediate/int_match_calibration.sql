@@ -9,7 +9,7 @@ with decided as (
         captured_amount,
         created_at
     from {{ ref('int_payments_correlated') }}
-    where is_matched and not is_split
+    where is_matched and not is_split and not is_combined
     -- By its hash: a sample that is the same whenever the evidence is.
     order by payload_sha256, payment_key
     limit {{ var('match_calibration_payments') }}

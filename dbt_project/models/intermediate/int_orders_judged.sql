@@ -18,8 +18,7 @@ with payments as (
         count(case when is_matched and (is_bounced or match_status = 'timing') then 1 end) as unsettled_count,
         count(case when match_status = 'duplicate' then 1 end) as duplicate_count,
         sum(case when match_status = 'duplicate' then captured_amount - refunded_amount else 0 end) as duplicate_amount
-    from {{ ref('int_payments_correlated') }}
-    where order_key is not null
+    from {{ ref('int_payments_of_orders') }}
     group by order_key
 ),
 
@@ -59,23 +58,26 @@ disputes as (
 -- A payment captured in several parts may be paid out in several; a converted one counts once all of it is.
 settled_payments as (
     select
-        lines.order_key,
+        payments.order_key,
         lines.payment_key,
         min(payments.captured_amount) as captured_amount,
         count(*) as line_count,
         count(case when settlements.settlement_status = 'reconciled' then 1 end) as settled_line_count,
         sum(
             case
-                when settlements.settlement_status = 'reconciled' and lines.currency_code = payments.currency_code
+                when
+                    settlements.settlement_status = 'reconciled'
+                    and lines.currency_code = payments.currency_code
+                    and not coalesce(lines.is_combined, false)
                     then lines.gross_amount
                 else 0
             end
         ) as settled_gross_amount
     from {{ ref('int_settlement_lines_judged') }} as lines
-    inner join {{ ref('int_payments_correlated') }} as payments on lines.payment_key = payments.payment_key
+    inner join {{ ref('int_payments_of_orders') }} as payments on lines.payment_key = payments.payment_key
     left join {{ ref('int_settlements_footed') }} as settlements on lines.settlement_key = settlements.settlement_key
     where lines.line_type = 'charge' and lines.is_matched
-    group by lines.order_key, lines.payment_key
+    group by payments.order_key, lines.payment_key
 ),
 
 settled as (

@@ -5,7 +5,7 @@ with paired as (
         payment_key,
         min(verdict) as verdict,
         min(match_rule) as match_rule,
-        case when min(verdict) <> 'ambiguous' then min(order_key) end as order_key
+        case when min(verdict) not in ('ambiguous', 'combined') then min(order_key) end as order_key
     from {{ ref('int_payment_pairs') }}
     group by payment_key
 ),
@@ -36,6 +36,18 @@ decided as (
     left join {{ ref('int_payments_split') }} as splits on paired.payment_key = splits.payment_key
 ),
 
+-- A charge for several orders is judged by all of them; it belongs to none of them alone.
+combined as (
+    select
+        payment_key,
+        min(store_id) as store_id,
+        min(currency_code) as currency_code,
+        sum(part_amount) as total_amount,
+        count(*) = count(case when is_paid_in_store then 1 end) as is_paid_in_store
+    from {{ ref('int_payments_combined') }}
+    group by payment_key
+),
+
 -- Money that came and bounced later (a bank debit, for one).
 bounced as (
     select distinct
@@ -55,20 +67,22 @@ compared as (
         coalesce(decided.is_split, false) as is_split,
         coalesce(decided.is_earlier_part, false) as is_earlier_part,
         coalesce(decided.order_captured_amount, payments.captured_amount) as judged_amount,
-        orders.store_id,
-        orders.currency_code as order_currency_code,
-        orders.total_amount as order_total_amount,
-        orders.is_paid_in_store or orders.is_trashed as is_paid_in_store,
+        combined.payment_key is not null as is_combined,
+        coalesce(orders.store_id, combined.store_id) as store_id,
+        coalesce(orders.currency_code, combined.currency_code) as order_currency_code,
+        coalesce(orders.total_amount, combined.total_amount) as order_total_amount,
+        coalesce(orders.is_paid_in_store or orders.is_trashed, combined.is_paid_in_store) as is_paid_in_store,
         bounced.payment_id is not null as is_bounced,
         cast(
             coalesce(decided.order_captured_amount, payments.captured_amount)
-            - {{ round_money('orders.total_amount', 'payments.currency_digits') }}
+            - {{ round_money('coalesce(orders.total_amount, combined.total_amount)', 'payments.currency_digits') }}
             as decimal(18, 4)
         ) as difference_amount,
         {{ minor_units('payments.tolerance_minor_units', 'payments.currency_digits') }} as tolerance_amount
     from {{ ref('int_payments_prepared') }} as payments
     left join decided on payments.payment_key = decided.payment_key
     left join {{ ref('int_orders_enriched') }} as orders on decided.order_key = orders.order_key
+    left join combined on payments.payment_key = combined.payment_key
     left join bounced on payments.gateway_id = bounced.gateway_id and payments.payment_id = bounced.payment_id
 )
 
@@ -111,13 +125,13 @@ select
     refunded_amount,
     order_currency_code,
     order_total_amount,
-    case when verdict = 'matched' and currency_code = order_currency_code then difference_amount end
+    case when verdict in ('matched', 'combined') and currency_code = order_currency_code then difference_amount end
         as difference_amount,
     failure_code,
     payment_method_type,
     card_brand,
     card_country,
-    coalesce(verdict = 'matched', false) as is_matched,
+    coalesce(verdict in ('matched', 'combined'), false) as is_matched,
     is_live,
     is_captured,
     is_disputed,
@@ -125,6 +139,7 @@ select
     is_bounced,
     is_split,
     is_earlier_part,
+    is_combined,
     created_at,
     captured_at,
     accounting_date,

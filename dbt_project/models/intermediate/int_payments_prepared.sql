@@ -26,6 +26,14 @@ prepared as (
                 then nullif(substring(payments.merchant_reference, length(gateways.reference_prefix) + 1), '')
         end as unprefixed_reference,
         {{ regex_capture('payments.description', '[Oo]rder #?([A-Za-z0-9_-]+)') }} as described_reference,
+        -- Few name several orders, so they are looked for by what separates names before by what names look like.
+        case
+            when {{ lists_orders('payments.order_reference') }} then 'order_reference'
+            when {{ lists_orders('payments.merchant_reference') }} then 'merchant_reference'
+            when
+                {{ lists_orders('payments.description') }} or payments.description like '% and %'
+                then 'description'
+        end as listed_in,
         {{ normalised_url('payments.site_url') }} as normalised_site_url,
         payments.created_at > {{ add_days('clock.as_of', '-entities.settlement_grace_days') }} as is_recent
     from {{ ref('int_payments_unioned') }} as payments
@@ -58,6 +66,14 @@ select
     order_reference,
     unprefixed_reference,
     described_reference,
+    case listed_in
+        when 'order_reference' then order_reference
+        when 'merchant_reference' then merchant_reference
+        when 'description' then {{ regex_capture(
+            'description', '[Oo]rders?:? #?([A-Za-z0-9_-]+((, ?|; ?| ?& ?| ?[+] ?| and )#?[A-Za-z0-9_-]+)+)'
+        ) }}
+    end as listed_references,
+    listed_in,
     normalised_site_url,
     failure_code,
     payment_method_type,

@@ -12,7 +12,7 @@ with paid as (
         accounting_date as posting_date,
         payload_sha256 as payment_payload_sha256,
         false as is_paid_by_gift_card
-    from {{ ref('int_payments_correlated') }}
+    from {{ ref('int_payments_of_orders') }}
     where
         is_matched
         -- An order in several captures is sold with the last of them.

@@ -22,9 +22,15 @@ with lines as (
     left join {{ ref('stg_ops__currency_exponents') }} as base_digits
         on lines.base_currency_code = base_digits.currency_code and base_digits.provider = 'iso'
     left join {{ ref('int_sales_recognised') }} as sales
-        on lines.payment_key = sales.payment_key and lines.footing_column = 'gross'
+        on
+            lines.payment_key = sales.payment_key
+            and lines.footing_column = 'gross'
+            and not coalesce(lines.is_combined, false)
     left join {{ ref('int_sales_recognised') }} as refunded_sales
-        on lines.payment_key = refunded_sales.payment_key and lines.footing_column = 'refund'
+        on
+            lines.payment_key = refunded_sales.payment_key
+            and lines.footing_column = 'refund'
+            and not coalesce(lines.is_combined, false)
     left join {{ ref('int_gateway_refunds_unioned') }} as gateway_refunds
         on lines.gateway_refund_key = gateway_refunds.gateway_refund_key
     where lines.is_clearing

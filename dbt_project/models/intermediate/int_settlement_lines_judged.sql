@@ -27,6 +27,7 @@ joined as (
         or coalesce(refunds.is_payment_matched and refunds.currency_code = lines.currency_code, false) as has_payment,
         coalesce(payments.is_matched, false) as is_matched,
         coalesce(payments.is_split, false) as is_split,
+        coalesce(payments.is_combined, false) as is_combined,
         coalesce(payments.match_status in ('matched', 'matched_tolerance'), refunds.is_payment_matched)
             as is_payment_explained,
         coalesce(payments.currency_code <> lines.currency_code, false) as is_converted,
@@ -95,6 +96,7 @@ select
     presentment_currency_code,
     is_matched,
     is_split,
+    is_combined,
     is_converted,
     currency_code,
     gross_amount,

@@ -17,6 +17,16 @@ with settlements as (
     from {{ ref('int_settlements_footed') }}
 ),
 
+-- A charge for several orders is explained when each of them is.
+combined as (
+    select
+        parts.payment_key,
+        count(*) = count(case when orders.amounts_foot then 1 end) as amounts_foot
+    from {{ ref('int_payments_combined') }} as parts
+    inner join {{ ref('int_orders_enriched') }} as orders on parts.order_key = orders.order_key
+    group by parts.payment_key
+),
+
 lines as (
     select
         lines.accounting_date,
@@ -30,8 +40,8 @@ lines as (
         lines.footing_column,
         -- Transfers to and from the bank are no activity; only a fee on them is.
         lines.line_type in ('payout', 'payout_reversal') as is_transfer,
-        lines.match_status in ('matched', 'matched_tolerance', 'fx_diff') and coalesce(orders.amounts_foot, false)
-            as is_explained,
+        lines.match_status in ('matched', 'matched_tolerance', 'fx_diff')
+        and coalesce(orders.amounts_foot, combined.amounts_foot, false) as is_explained,
         lines.is_converted,
         row_number() over (
             partition by lines.payment_key, lines.line_type order by lines.booked_at, lines.settlement_line_key
@@ -44,6 +54,7 @@ lines as (
     from {{ ref('int_settlement_lines_judged') }} as lines
     left join settlements on lines.settlement_key = settlements.settlement_key and lines.line_type <> 'payout'
     left join {{ ref('int_orders_enriched') }} as orders on lines.order_key = orders.order_key
+    left join combined on lines.payment_key = combined.payment_key
     where lines.is_clearing
 ),
 
@@ -78,8 +89,8 @@ orders as (
         0 as in_transit_amount,
         0 as balance_held_amount
     from lines
-    inner join {{ ref('int_orders_enriched') }} as orders on lines.order_key = orders.order_key
-    inner join {{ ref('int_payments_correlated') }} as payments on lines.payment_key = payments.payment_key
+    inner join {{ ref('int_payments_of_orders') }} as payments on lines.payment_key = payments.payment_key
+    inner join {{ ref('int_orders_enriched') }} as orders on payments.order_key = orders.order_key
     where
         lines.line_type = 'charge'
         and lines.is_explained

@@ -1,5 +1,5 @@
--- Pass 5: the free text says "Order <number>".
-with {{ pass_input(4) }}
+-- Pass 6: the free text says "Order <number>".
+with {{ pass_input(5) }}
 
 candidates as (
     select
