@@ -148,12 +148,9 @@ def running_tryton(filled: Path, folder: Path) -> Iterator[RunningTryton]:
         _wait(process, url, log)
         yield RunningTryton(url)
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        # Asked to end it waits for its connections, up to half a minute; it is a copy, there is nothing to save.
+        process.kill()
+        process.wait()
 
 
 def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
