@@ -35,13 +35,13 @@ STEPS: dict[str, tuple[Any, str, bool]] = {
 def work(store_url: str, erp_url: str, anchor: str, wanted: dict[str, str], step: str, nth: int) -> None:
     """Post ``wanted`` and die the ``nth`` time that ``step`` is reached."""
     owner, name, after = STEPS[step]
-    setattr(owner, name, _deadly(getattr(owner, name), nth, after))
+    setattr(owner, name, deadly(getattr(owner, name), nth, after))
     engine, poster = open_store(store_url), ErpNextPoster(client(erp_url), base_url=erp_url)
     plan = plan_for(engine, amounts(wanted))
     posting.apply(plan, engine, poster, now=NOW, actor="ann", run_id="killed", anchor_path=Path(anchor))
 
 
-def _deadly(function: Callable[..., Any], nth: int, after: bool) -> Callable[..., Any]:
+def deadly(function: Callable[..., Any], nth: int, after: bool) -> Callable[..., Any]:
     calls = 0
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:

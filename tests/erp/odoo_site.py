@@ -43,15 +43,28 @@ class Odoo:
     def lines(self, move: int) -> list[dict[str, Any]]:
         return [line for line in self.data.records["account.move.line"].values() if line["move_id"] == move]
 
+    def refill(self) -> None:
+        """The books as they were in the beginning, with the journal."""
+        for records in self.data.records.values():
+            records.clear()
+        self.ids.clear()
+        self.ids.update(fill(self.data))
+        self.poster.prepare()
+
     def lock(self, **days: str | None) -> None:
         """Set lock dates of the American company."""
         self.data.change("res.company", self.ids[US], **days)
 
 
-def settings_for(url: str, **changes: Any) -> Erp:
+def block_for(url: str, **changes: Any) -> dict[str, Any]:
     """The database as retail.yaml would have it."""
-    block = {"id": "books", "system": "odoo", "base_url": url, "database": "books", "retries": 0, "login": "reader"}
-    return instance_of("erps", {**block, "api_key": KEY, **changes})
+    block = {"id": "erp_main", "system": "odoo", "base_url": url, "database": "books", "retries": 0, "login": "reader"}
+    return {**block, "api_key": KEY, **changes}
+
+
+def settings_for(url: str, **changes: Any) -> Erp:
+    """The same, checked."""
+    return instance_of("erps", block_for(url, **changes))
 
 
 def fill(data: OdooData) -> dict[str, int]:
