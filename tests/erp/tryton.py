@@ -1,6 +1,6 @@
 """Books in a real Tryton, entries for them, and a line to it on which everything can go wrong."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -39,11 +39,13 @@ class Line:
     """The HTTP client of a poster with the faults of a schedule, one for each request; then there are no more.
 
     ``lost`` and ``answer lost`` break off before or after the request is carried out, a number is what a proxy answers
-    instead, ``twice`` delivers the request a second time and answers with what that one got.
+    instead, ``twice`` delivers the request a second time and answers with what that one got. ``before`` is called with
+    each request, before it is carried out.
     """
 
     client: TrytonClient
     faults: Iterator[Any] = field(default_factory=lambda: iter(()))
+    before: Callable[[Callable[[], Any]], None] = lambda _: None
     sent: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -51,6 +53,7 @@ class Line:
         self.client._http = self  # pyright: ignore[reportAttributeAccessIssue]
 
     def request(self, method: str, path: str, **arguments: Any) -> requests.Response:
+        self.before(lambda: self._http.request(method, path, **arguments))
         fault = next(self.faults, None)
         if fault == "lost":
             raise HttpUnavailableError("lost")
@@ -79,16 +82,16 @@ class TrytonErp:
     poster: TrytonPoster
     line: Line
 
-    def poster_with(self, *faults: Any) -> TrytonPoster:
+    def poster_with(self, *faults: Any, before: Callable[[Callable[[], Any]], None] = lambda _: None) -> TrytonPoster:
         """A poster, signed in, whose next requests meet these faults."""
         client = TrytonClient(settings(self.server.url))
         client._session, client._user = self.poster._client._session, self.poster._client._user
-        Line(client, iter(faults))
+        Line(client, iter(faults), before)
         return TrytonPoster(client, web_address=f"{self.server.url}/#{DATABASE}")
 
-    def knowing(self, *faults: Any) -> TrytonPoster:
+    def knowing(self, *faults: Any, before: Callable[[Callable[[], Any]], None] = lambda _: None) -> TrytonPoster:
         """Likewise, and it knows companies, accounts and periods: the next request is the posting itself."""
-        poster = self.poster_with(*faults)
+        poster = self.poster_with(*faults, before=before)
         for name in ("_companies", "_currencies", "_accounts", "_periods", "_journal", "_party"):
             setattr(poster, name, getattr(self.poster, name))
         return poster
