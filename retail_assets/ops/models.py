@@ -66,6 +66,9 @@ QUARANTINE_STATUSES: Final = ("open", "superseded")
 DRIFT_KINDS: Final = ("added", "dropped", "retyped")
 POSTING_KINDS: Final = ("entry", "reversal")
 POSTING_STATES: Final = ("claimed", "sent", "posted", "failed")
+APPROVAL_KINDS: Final = ("entry", "write_off", "policy")
+DECISIONS: Final = ("approved", "rejected")
+ATTESTED_STATES: Final = ("equal", "differs", "missing", "unreadable")
 
 
 def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
@@ -186,4 +189,76 @@ audit_log = Table(
     Column("entry_hash", String(64), nullable=False),
     UniqueConstraint("entry_hash"),
     Index(None, "subject"),
+)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("approval_id", String(32), primary_key=True),
+    Column("kind", String(10), nullable=False),
+    # What waits: an entry id, an exception id, an entity's policy; content_hash says in which version.
+    Column("subject", Text, nullable=False),
+    Column("entity_code", String(10), nullable=False),
+    Column("content_hash", String(64), nullable=False),
+    Column("summary", Text, nullable=False),
+    # Major units as text: no engine's numeric type is trusted with evidence.
+    Column("amount", Text),
+    Column("currency_code", String(3)),
+    Column("requested_by", Text, nullable=False),
+    Column("requested_at", UtcDateTime, nullable=False),
+    Column("decision", String(10)),
+    Column("decided_by", Text),
+    Column("decided_at", UtcDateTime),
+    Column("reason", Text),
+    UniqueConstraint("kind", "subject", "content_hash"),
+    _one_of("kind", APPROVAL_KINDS),
+    _one_of("decision", DECISIONS),
+    CheckConstraint(
+        "(decision IS NULL) = (decided_by IS NULL) AND (decision IS NULL) = (decided_at IS NULL)",
+        name="decided_by_somebody",
+    ),
+    CheckConstraint("decided_by <> requested_by", name="second_person"),
+    Index(None, "entity_code", "decision"),
+)
+
+closed_periods = Table(
+    "closed_periods",
+    metadata,
+    Column("entity_code", String(10), primary_key=True),
+    # The month, as 2026-10; its days are those of the entity's books.
+    Column("period", String(7), primary_key=True),
+    Column("first_day", Date, nullable=False),
+    Column("last_day", Date, nullable=False),
+    Column("closed_by", Text, nullable=False),
+    Column("closed_at", UtcDateTime, nullable=False),
+    Column("report_sha256", String(64), nullable=False),
+    CheckConstraint("first_day <= last_day", name="days"),
+)
+
+attestations = Table(
+    "attestations",
+    metadata,
+    Column("posting_key", String(140), primary_key=True),
+    Column("entity_code", String(10), nullable=False),
+    Column("erp_id", String(40), nullable=False),
+    Column("erp_document", Text, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("detail", Text),
+    # since: when it was first found in this state; checked_at: when it was last looked at.
+    Column("since", UtcDateTime, nullable=False),
+    Column("checked_at", UtcDateTime, nullable=False),
+    _one_of("state", ATTESTED_STATES),
+    Index(None, "entity_code", "state"),
+)
+
+certificates = Table(
+    "certificates",
+    metadata,
+    # SHA-256 of the body, which is canonical JSON.
+    Column("certificate_id", String(64), primary_key=True),
+    Column("entity_code", String(10), nullable=False),
+    Column("run_id", String(80), nullable=False),
+    Column("issued_at", UtcDateTime, nullable=False),
+    Column("body", Text, nullable=False),
+    Index(None, "entity_code", "issued_at"),
 )
