@@ -40,13 +40,8 @@ from retail_assets.erp.protocol import (
 from retail_assets.money import quantize
 from retail_assets.ops.canonical import decimal_text
 
-COLUMNS: Final[tuple[str, ...]] = (
-    "document",
-    "posting_key",
-    "entity_code",
-    "company",
-    "posting_date",
-    "memo",
+_HEADER: Final = ("document", "posting_key", "entity_code", "company", "posting_date", "base_currency_code", "memo")
+_LINE: Final = (
     "line_no",
     "account_code",
     "debit",
@@ -54,12 +49,10 @@ COLUMNS: Final[tuple[str, ...]] = (
     "currency_code",
     "base_debit",
     "base_credit",
-    "base_currency_code",
     "exchange_rate",
     "line_memo",
 )
-_HEADER: Final = ("document", "posting_key", "entity_code", "company", "posting_date", "base_currency_code", "memo")
-_LINE: Final = tuple(name for name in COLUMNS if name not in _HEADER)
+COLUMNS: Final[tuple[str, ...]] = (*_HEADER, *_LINE)
 
 _VERSION: Final = 1
 _SUFFIX: Final = ".manifest.json"

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -162,6 +163,16 @@ def test_an_entry_that_no_file_can_hold_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(RejectedByErp, match="more decimals than USD"):
         poster.post([entry("a#1"), entry("b#1", replace(line("1100"), debit=Decimal("0.001")))])
     assert shown(tmp_path) == []
+
+
+def test_the_page_names_every_column_and_every_field(tmp_path: Path) -> None:
+    """Whoever writes an importer has nothing but docs/erp.md."""
+    FilePoster(tmp_path).post([entry()])
+    manifest = json.loads((tmp_path / "00000001.manifest.json").read_bytes())
+    page = (Path(__file__).parents[2] / "docs" / "erp.md").read_text(encoding="utf-8").partition("## Files")[2]
+    rows = re.findall(r"^\| ([a-z0-9_, ]+) \|", page, re.M)
+    named = [name for row in rows for name in row.split(", ") if name not in {"name", "column"}]
+    assert named == [*manifest, *COLUMNS]
 
 
 class Death(BaseException):
