@@ -449,6 +449,11 @@ class Policy(_Model):
         description="Event that makes a sale revenue: the capture of its payment, each shipment of its goods, or its "
         "completion in the store. Until then what was captured is a customer's deposit; its tax is owed at once.",
     )
+    posting: Literal["lines", "summary"] = Field(
+        "lines",
+        description="What is posted: an entry for each sale, refund and line of a gateway's ledger, or one for all of "
+        "a day, store, gateway, currency and kind.",
+    )
     tolerance_minor_units: int = Field(1, ge=0, le=100, description="Largest rounding difference a match may have.")
     settlement_grace_days: int = Field(2, ge=0, le=60, description="Days a record may wait for its other side.")
     bank_grace_days: int = Field(

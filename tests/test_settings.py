@@ -297,6 +297,7 @@ def test_policies_are_overridden_per_entity(
     configuration = read_configuration(write(tmp_path, document), environment)
     assert configuration.policy("DE").model_dump() == {
         "revenue_recognition": "capture",
+        "posting": "lines",
         "tolerance_minor_units": 5,
         "settlement_grace_days": 2,
         "bank_grace_days": 9,

@@ -171,6 +171,17 @@ union
 select order_key from rivals where settlement_line_key in (select settlement_line_key from found_lines)
 """,
     """
+create temp table summaries as
+select entry_id, event_id
+from marts.acc_events
+where
+    entry_id like 'summary:%'
+    and (
+        order_key in (select order_key from found_orders)
+        or settlement_line_key in (select settlement_line_key from found_lines)
+    )
+""",
+    """
 create temp table found_payouts as
 select settlement_key from named_payouts where settlement_key is not null
 union
@@ -255,6 +266,7 @@ _SECTIONS: Final = {
             entries.entry_id in (select entry_id from named_entries)
             or entries.order_key in (select order_key from found_orders)
             or entries.settlement_line_key in (select settlement_line_key from found_lines)
+            or entries.entry_id in (select entry_id from summaries)
             or (
                 entries.settlement_key in (select settlement_key from found_payouts)
                 and entries.entry_type in ('payout', 'payout_arrival')
@@ -311,7 +323,14 @@ _SECTIONS: Final = {
 _ENTRY_SOURCES: Final = """
 select distinct entry_id, source_system, source_table, source_key, payload_sha256
 from marts.acc_journal_line_sources
-where entry_id in (select entry_id from found_entries)
+where
+    entry_id in (select entry_id from found_entries)
+    -- Of a summary only what was asked for, unless it was the summary itself.
+    and (
+        entry_id not in (select entry_id from summaries)
+        or entry_id in (select entry_id from named_entries)
+        or event_id in (select event_id from summaries)
+    )
 order by all
 """
 

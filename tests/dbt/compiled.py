@@ -51,7 +51,12 @@ def compiled_project(home: Path) -> Compiled:
     built = warehouse.dbt("build", "--exclude-resource-type", "unit_test")
     assert built.returncode == 0, built.stdout[-4000:]
     warehouse.execute("delete from raw_ops.clock")
-    nodes = json.loads((home / "dbt" / "manifest.json").read_text(encoding="utf-8"))["nodes"]
+    return compiled_by(warehouse)
+
+
+def compiled_by(warehouse: Warehouse) -> Compiled:
+    """The project as dbt compiled it when it last built this warehouse."""
+    nodes = json.loads((warehouse.home / "dbt" / "manifest.json").read_text(encoding="utf-8"))["nodes"]
     models = {key: node for key, node in nodes.items() if node["resource_type"] == "model"}
     order = TopologicalSorter({key: node["depends_on"]["nodes"] for key, node in models.items()}).static_order()
     return Compiled(

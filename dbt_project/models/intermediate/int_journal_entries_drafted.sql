@@ -56,7 +56,7 @@ select
     cast(null as varchar) as bank_line_key,
     refund_key,
     cast(null as varchar) as payment_key,
-    cast(null as varchar) as gateway_id,
+    gateway_id,
     {{ entry_description('refund') }} as description,
     currency_code,
     base_currency_code,

@@ -7,6 +7,7 @@ select
     sales.store_id,
     sales.entity_code,
     sales.order_number,
+    sales.gateway_id,
     sales.currency_code,
     sales.currency_digits,
     sales.base_currency_code,

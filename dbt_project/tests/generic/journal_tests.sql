@@ -39,7 +39,7 @@ with entries as (
         min(entity_code) as entity_code,
         min(base_currency_code) as base_currency_code,
         count(*) as line_count,
-        sum(case when account_role = 'rounding' then base_debit_amount + base_credit_amount else 0 end) as rounding_amount
+        sum(case when account_role = 'rounding' then abs(base_amount) else 0 end) as rounding_amount
     from {{ model }}
     group by entry_id
 )
@@ -53,6 +53,67 @@ where
     entries.rounding_amount > {{ minor_units(
         "(entries.line_count * " ~ minor_units_per_line ~ " + entities.tolerance_minor_units)", "digits.exponent"
     ) }}
+
+{% endtest %}
+
+{#- Fails for each account, currency and day of an entity that posts summaries, of which these have other debits or
+    credits than the entries in them. -#}
+{% test totals_are_those_of_the_lines(model, entries) %}
+
+with summarising as (
+    select entity_code
+    from {{ ref('stg_ops__entities') }}
+    where posting = 'summary'
+),
+
+posted as (
+    select
+        heads.posting_date,
+        lines.entity_code,
+        lines.account_code,
+        lines.currency_code,
+        sum(lines.debit_amount) as debit_amount,
+        sum(lines.credit_amount) as credit_amount,
+        sum(lines.base_debit_amount) as base_debit_amount,
+        sum(lines.base_credit_amount) as base_credit_amount
+    from summarising
+    inner join {{ model }} as lines on summarising.entity_code = lines.entity_code
+    inner join {{ entries }} as heads on lines.entry_id = heads.entry_id
+    group by heads.posting_date, lines.entity_code, lines.account_code, lines.currency_code
+),
+
+evidence as (
+    select
+        heads.posting_date,
+        lines.entity_code,
+        lines.account_code,
+        lines.currency_code,
+        sum(greatest(lines.amount, 0)) as debit_amount,
+        sum(greatest(-lines.amount, 0)) as credit_amount,
+        sum(greatest(lines.base_amount, 0)) as base_debit_amount,
+        sum(greatest(-lines.base_amount, 0)) as base_credit_amount
+    from summarising
+    inner join {{ ref('int_journal_lines_balanced') }} as lines on summarising.entity_code = lines.entity_code
+    inner join {{ ref('int_journal_entries_judged') }} as heads on lines.entry_id = heads.entry_id
+    group by heads.posting_date, lines.entity_code, lines.account_code, lines.currency_code
+)
+
+select
+    coalesce(posted.entity_code, evidence.entity_code) as entity_code,
+    coalesce(posted.posting_date, evidence.posting_date) as posting_date,
+    coalesce(posted.account_code, evidence.account_code) as account_code
+from posted
+full outer join evidence
+    on
+        posted.entity_code = evidence.entity_code
+        and posted.posting_date = evidence.posting_date
+        and coalesce(posted.account_code, '') = coalesce(evidence.account_code, '')
+        and posted.currency_code = evidence.currency_code
+where
+    coalesce(posted.debit_amount, 0) <> coalesce(evidence.debit_amount, 0)
+    or coalesce(posted.credit_amount, 0) <> coalesce(evidence.credit_amount, 0)
+    or coalesce(posted.base_debit_amount, 0) <> coalesce(evidence.base_debit_amount, 0)
+    or coalesce(posted.base_credit_amount, 0) <> coalesce(evidence.base_credit_amount, 0)
 
 {% endtest %}
 

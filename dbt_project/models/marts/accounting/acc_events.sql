@@ -1,9 +1,17 @@
 {{ config(materialized='view') }}
 
+with summarised as (
+    select
+        entry_id,
+        summary_id
+    from {{ ref('int_journal_entries_judged') }}
+    where summary_id is not null
+)
+
 select
     entries.event_type || ':' || entries.entry_id as event_id,
     entries.event_type,
-    entries.entry_id,
+    coalesce(summarised.summary_id, entries.entry_id) as entry_id,
     entries.entity_code,
     entries.occurred_at,
     entries.posting_date as accounting_date,
@@ -31,3 +39,4 @@ select
     end as justified_by
 from {{ ref('int_journal_entries_drafted') }} as entries
 left join {{ ref('int_revenue_recognised') }} as revenue on entries.entry_id = revenue.entry_id
+left join summarised on entries.entry_id = summarised.entry_id

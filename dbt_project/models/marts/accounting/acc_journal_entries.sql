@@ -1,61 +1,6 @@
-with totals as (
-    select
-        entry_id,
-        sum(case when base_amount > 0 then base_amount else 0 end) as base_total_amount,
-        count(*) as line_count,
-        count(case when account_code is null then 1 end) as unmapped_count,
-        min(
-            case
-                when account_code is null
-                    then
-                        'unmapped_account:' || entity_code || ':' || account_role
-                        || case
-                            when account_role in ('gateway_clearing', 'gateway_fees', 'dispute_fees', 'cash_in_transit')
-                                then coalesce(':' || gateway_id, '')
-                            else ''
-                        end
-                        || coalesce(':' || tax_jurisdiction, '')
-            end
-        ) as unmapped_exception_id
-    from {{ ref('int_journal_lines_balanced') }}
-    group by entry_id
-),
+{{ config(materialized='view') }}
 
--- An open exception on an order holds its sale and its credit notes; what the gateway did is a fact and posts.
-order_holds as (
-    select
-        order_key,
-        min(exception_id) as exception_id
-    from {{ ref('int_exceptions_raised') }}
-    where holds_posting and order_key is not null
-    group by order_key
-),
-
-settlement_holds as (
-    select
-        settlement_key,
-        min(exception_id) as exception_id
-    from {{ ref('int_exceptions_raised') }}
-    where exception_type = 'bank_amount_mismatch'
-    group by settlement_key
-),
-
-held as (
-    select
-        entries.*,
-        totals.base_total_amount,
-        totals.line_count,
-        coalesce(
-            totals.unmapped_exception_id, order_holds.exception_id, settlement_holds.exception_id
-        ) as held_by_exception_id
-    from {{ ref('int_journal_entries_drafted') }} as entries
-    inner join totals on entries.entry_id = totals.entry_id
-    left join order_holds
-        on entries.order_key = order_holds.order_key and entries.entry_type in ('sale', 'revenue', 'refund')
-    left join settlement_holds
-        on entries.settlement_key = settlement_holds.settlement_key and entries.entry_type = 'payout_arrival'
-)
-
+-- What is to be posted: each entry by itself, or as a part of a summary.
 select
     entry_id,
     entity_code,
@@ -68,9 +13,30 @@ select
     refund_key,
     description,
     base_currency_code,
-    cast(base_total_amount as decimal(18, 4)) as base_total_amount,
-    cast(line_count as integer) as line_count,
-    case when held_by_exception_id is null then 'ready' else 'held' end as posting_status,
-    case when held_by_exception_id is not null then 'Open exception ' || held_by_exception_id end as hold_reason,
+    base_total_amount,
+    line_count,
+    posting_status,
+    hold_reason,
     held_by_exception_id
-from held
+from {{ ref('int_journal_entries_judged') }}
+where summary_id is null
+union all
+select
+    entry_id,
+    entity_code,
+    entry_type,
+    posting_date,
+    cast(null as varchar) as order_key,
+    cast(null as varchar) as settlement_key,
+    cast(null as varchar) as settlement_line_key,
+    cast(null as varchar) as bank_line_key,
+    cast(null as varchar) as refund_key,
+    description,
+    base_currency_code,
+    cast(sum(greatest(base_amount, 0)) as decimal(18, 4)) as base_total_amount,
+    cast(count(*) as integer) as line_count,
+    'ready' as posting_status,
+    cast(null as varchar) as hold_reason,
+    cast(null as varchar) as held_by_exception_id
+from {{ ref('int_journal_lines_summarised') }}
+group by entry_id, entity_code, entry_type, posting_date, description, base_currency_code

@@ -105,11 +105,19 @@ with sources as (
         payload_sha256,
         false as is_receivables_only
     from {{ ref('int_payouts_arrived') }}
+),
+
+summarised as (
+    select
+        entry_id,
+        summary_id
+    from {{ ref('int_journal_entries_judged') }}
+    where summary_id is not null
 )
 
 select
-    lines.entry_id,
-    lines.line_no,
+    coalesce(summaries.entry_id, lines.entry_id) as entry_id,
+    coalesce(summaries.line_no, lines.line_no) as line_no,
     sources.event_type || ':' || lines.entry_id as event_id,
     sources.source_system,
     sources.source_table,
@@ -118,3 +126,8 @@ select
 from {{ ref('int_journal_lines_balanced') }} as lines
 inner join sources
     on lines.entry_id = sources.entry_id and (not sources.is_receivables_only or lines.account_role = 'receivables')
+left join summarised on lines.entry_id = summarised.entry_id
+left join {{ ref('int_journal_lines_summarised') }} as summaries
+    on
+        summarised.summary_id = summaries.entry_id
+        and case when summarised.summary_id is not null then {{ summary_group('lines') }} end = summaries.line_group

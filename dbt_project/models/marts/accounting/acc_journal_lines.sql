@@ -1,5 +1,44 @@
 {{ config(materialized='view') }}
 
+-- The lines of what is to be posted: of entries by themselves, and of summaries.
+with summarised as (
+    select entry_id
+    from {{ ref('int_journal_entries_judged') }}
+    where summary_id is not null
+),
+
+signed as (
+    select
+        lines.entry_id,
+        lines.line_no,
+        lines.entity_code,
+        lines.account_code,
+        lines.account_role,
+        lines.amount,
+        lines.currency_code,
+        lines.base_amount,
+        lines.base_currency_code,
+        lines.exchange_rate,
+        lines.description
+    from {{ ref('int_journal_lines_balanced') }} as lines
+    left join summarised on lines.entry_id = summarised.entry_id
+    where summarised.entry_id is null
+    union all
+    select
+        entry_id,
+        line_no,
+        entity_code,
+        account_code,
+        account_role,
+        amount,
+        currency_code,
+        base_amount,
+        base_currency_code,
+        exchange_rate,
+        description
+    from {{ ref('int_journal_lines_summarised') }}
+)
+
 select
     entry_id,
     line_no,
@@ -14,4 +53,4 @@ select
     base_currency_code,
     exchange_rate,
     description
-from {{ ref('int_journal_lines_balanced') }}
+from signed

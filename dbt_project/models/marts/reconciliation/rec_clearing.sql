@@ -6,7 +6,7 @@ with ledger as (
         sum(lines.amount) as clearing_amount,
         sum(case when entries.posting_status = 'held' then lines.amount else 0 end) as held_amount
     from {{ ref('int_journal_lines_balanced') }} as lines
-    inner join {{ ref('acc_journal_entries') }} as entries on lines.entry_id = entries.entry_id
+    inner join {{ ref('int_journal_entries_judged') }} as entries on lines.entry_id = entries.entry_id
     where lines.account_role = 'gateway_clearing'
     group by lines.gateway_id, lines.currency_code
 ),

@@ -12,5 +12,6 @@ select
     disputes,
     tips,
     tip_names,
+    coalesce(posting, 'lines') as posting,
     coalesce(invoices, 'none') as invoices
 from {{ source('ops', 'entities') }}
