@@ -230,7 +230,20 @@ class FeeRule(_Model):
     fixed: Exact = Field(
         Decimal(0), ge=0, max_digits=12, decimal_places=4, description="Fixed part, in units of the currency."
     )
-    currency: CurrencyCode | None = Field(None, description="Only sales settled in it; required by a fixed part.")
+    minimum: Exact | None = Field(
+        None, ge=0, max_digits=12, decimal_places=4, description="Least that a sale costs, in units of the currency."
+    )
+    maximum: Exact | None = Field(
+        None, ge=0, max_digits=12, decimal_places=4, description="Most that a sale costs (a cap), likewise."
+    )
+    adds_interchange: bool = Field(
+        False,
+        description="Interchange and scheme fees come on top (interchange++), as the gateway says of each sale. "
+        "Adyen and Stripe say so; sales of which nothing is said are not checked.",
+    )
+    currency: CurrencyCode | None = Field(
+        None, description="Only sales settled in it; required by a fixed part, minimum or maximum."
+    )
     payment_method: str | None = Field(None, min_length=1, description="Only this method, as the gateway names it.")
     card_brand: str | None = Field(None, min_length=1, description="Only this brand, as the gateway names it.")
     region: Literal["domestic", "eea", "international"] | None = Field(
@@ -256,8 +269,10 @@ class FeeRule(_Model):
     def _is_complete(self) -> "FeeRule":
         if not {"percent", "fixed"} & self.model_fields_set:
             raise ValueError("has neither percent nor fixed")
-        if self.fixed and self.currency is None:
-            raise ValueError("has a fixed part and needs its currency")
+        if (self.fixed or self.minimum is not None or self.maximum is not None) and self.currency is None:
+            raise ValueError("has a fixed part, minimum or maximum and needs its currency")
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise ValueError("has a minimum above its maximum")
         if self.valid_from and self.valid_to and self.valid_from > self.valid_to:
             raise ValueError("ends (valid_to) before it begins (valid_from)")
         return self

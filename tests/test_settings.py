@@ -505,6 +505,11 @@ def test_a_fee_contract_is_read_exactly(document: dict[str, Any], environment: d
         ([{"id": "a", "percent": "nan"}], ["gateways[0].fees[0].percent"]),
         ([{"id": "a", "fixed": "0.30"}], ["gateways[0].fees[0]", "needs its currency"]),
         ([{"id": "a"}], ["gateways[0].fees[0]", "neither percent nor fixed"]),
+        ([{"id": "a", "percent": "1", "maximum": "5"}], ["gateways[0].fees[0]", "needs its currency"]),
+        (
+            [{"id": "a", "percent": "1", "currency": "EUR", "minimum": "6", "maximum": "5"}],
+            ["gateways[0].fees[0]", "minimum above its maximum"],
+        ),
         (
             [{"id": "a", "percent": "1", "valid_from": "2026-02-01", "valid_to": "2026-01-31"}],
             ["gateways[0].fees[0]", "before it begins"],

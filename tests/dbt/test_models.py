@@ -105,6 +105,7 @@ def test_a_new_gateway_is_a_folder_and_an_entry(manifest: dict[str, Any]) -> Non
     staged = {
         "line_types",
         "settlement_lines",
+        "fee_parts",
         "payout_lines",
         "payments",
         "payers",

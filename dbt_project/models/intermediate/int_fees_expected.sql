@@ -44,7 +44,8 @@ charges as (
         coalesce({{ card_region('upper(payments.card_country)', 'entities.country_code') }}, '') as card_region,
         {{ minor_units('entities.tolerance_minor_units', 'digits.exponent') }} as tolerance_amount,
         cast(lines.gross_amount + coalesce(reversed_charges.gross_amount, 0) as decimal(18, 4)) as basis_amount,
-        cast(lines.fee_amount + coalesce(reversed_charges.fee_amount, 0) as decimal(18, 4)) as actual_fee_amount
+        cast(lines.fee_amount + coalesce(reversed_charges.fee_amount, 0) as decimal(18, 4)) as actual_fee_amount,
+        passed_through.passed_through_amount
     from {{ ref('int_settlement_lines_judged') }} as lines
     inner join contracts on lines.gateway_id = contracts.gateway_id
     inner join {{ ref('stg_ops__entities') }} as entities on lines.entity_code = entities.entity_code
@@ -52,6 +53,8 @@ charges as (
         on lines.currency_code = digits.currency_code and digits.provider = 'iso'
     left join {{ ref('int_payments_correlated') }} as payments on lines.payment_key = payments.payment_key
     left join reversed_charges on lines.payment_key = reversed_charges.payment_key
+    left join {{ ref('int_fee_parts_unioned') }} as passed_through
+        on lines.settlement_line_key = passed_through.settlement_line_key
     where lines.line_type = 'charge' and lines.is_clearing
 ),
 
@@ -72,6 +75,9 @@ ruled as (
         rules.fee_rule_id,
         rules.fee_rate,
         rules.fixed_amount,
+        rules.minimum_amount,
+        rules.maximum_amount,
+        rules.adds_interchange,
         row_number() over (
             partition by
                 kinds.gateway_id, kinds.currency_code, kinds.payment_method_type, kinds.card_brand, kinds.card_region,
@@ -99,9 +105,12 @@ priced as (
     select
         charges.*,
         ruled.fee_rule_id,
+        ruled.adds_interchange,
+        ruled.minimum_amount,
+        ruled.maximum_amount,
         {{ round_money(
             'charges.basis_amount * ruled.fee_rate + ruled.fixed_amount', 'charges.currency_digits'
-        ) }} as expected_fee_amount
+        ) }} as rule_amount
     from charges
     left join ruled
         on
@@ -112,6 +121,18 @@ priced as (
             and charges.card_region = ruled.card_region
             and charges.accounting_date = ruled.accounting_date
             and ruled.preference = 1
+),
+
+-- What schemes and issuers take is nobody's contract: it is what the gateway says, and counted only where it does.
+expected as (
+    select
+        *,
+        cast(
+            greatest(least(rule_amount, coalesce(maximum_amount, rule_amount)), coalesce(minimum_amount, rule_amount))
+            + case when adds_interchange then passed_through_amount else 0 end
+            as decimal(18, 4)
+        ) as expected_fee_amount
+    from priced
 )
 
 select
@@ -120,7 +141,7 @@ select
     entity_code,
     fee_rule_id,
     case
-        when fee_rule_id is null then 'no_contract'
+        when expected_fee_amount is null then 'no_contract'
         when actual_fee_amount = expected_fee_amount then 'matched'
         when abs(actual_fee_amount - expected_fee_amount) <= tolerance_amount then 'matched_tolerance'
         else 'fee_variance'
@@ -136,4 +157,4 @@ select
     cast(actual_fee_amount - expected_fee_amount as decimal(18, 4)) as difference_amount,
     accounting_date,
     booked_at
-from priced
+from expected

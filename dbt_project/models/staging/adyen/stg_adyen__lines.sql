@@ -111,7 +111,8 @@ signed as (
         {{ regex_capture('latest.modification_reference', '[^A-Za-z0-9]*(TX[A-Za-z0-9]+)') }} as trace_id,
         -- Blended contracts fill the commission, interchange contracts the three parts; Payment Fees is their total.
         cast(latest.commission + latest.markup + latest.scheme_fees + latest.interchange as decimal(18, 4))
-            as fee_amount
+            as fee_amount,
+        cast(latest.scheme_fees + latest.interchange as decimal(18, 4)) as passed_through_amount
     from latest
     where latest.preference = 1
 ),
@@ -158,6 +159,7 @@ select
     signed.net_currency as currency_code,
     cast(signed.net_amount + signed.fee_amount as decimal(18, 4)) as gross_amount,
     signed.fee_amount,
+    signed.passed_through_amount,
     signed.net_amount,
     coalesce(signed.gross_currency, signed.net_currency) as presentment_currency_code,
     -- What the customer paid (+) or got back (-). The net columns say which; where they say nothing, the gross columns.
