@@ -5,10 +5,12 @@ What Odoo does decides how this is done:
 - Nothing about an entry is unique while it is a draft, and ``ref`` never is. What is unique is an external id (module,
   name), so that is where our key lives. ``load`` makes an entry and its external id in one transaction.
 - ``load`` with lines adds them again, or rewrites those of a posted entry, without a word. So it only claims the key,
-  without lines; what it found is read, and lines are written, all of them anew, into a draft only.
+  without lines, and marks the external id so that no later ``load`` of ours changes the entry (Odoo's ``noupdate``);
+  what it found is read, and lines are written into a draft only.
 - Every call is a transaction of its own: a crash leaves drafts. One without lines is a claim, which the next attempt
-  fills; one with lines is complete, and is posted by ``finish``. Once there may be drafts, an attempt that was not
-  answered is ``OutcomeUnknown``, so that nobody sends other content under the same key.
+  replaces, so that requests of an earlier one that arrive late find nothing any more; one with lines is complete, and
+  is posted by ``finish``. Once there may be drafts, an attempt that was not answered is ``OutcomeUnknown``, so that
+  nobody sends other content under the same key.
 - Lines are written as "remove all, then these": on an entry that was posted meanwhile Odoo refuses that, while it would
   add lines to it.
 - An entry dated in a locked period is posted all the same, in a later month and without an error. The lock dates are
@@ -20,6 +22,7 @@ What Odoo does decides how this is done:
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -59,6 +62,9 @@ _LINE_COLUMNS: Final = (
     "display_type",
 )
 _TEXT_LINES: Final = frozenset({"line_section", "line_subsection", "line_note"})
+_NO_CONTEXT: Final[Mapping[str, Any]] = {}
+#: For ``load``: a record that is there under its external id stays as it is.
+_ONLY_NEW: Final = {"mode": "update", "noupdate": True}
 #: Odoo computes with floats, which hold that many digits of any decimal.
 _DIGITS_OF_A_FLOAT: Final = 15
 _JOURNAL_NAME: Final = "Web stores"
@@ -143,7 +149,7 @@ class _State:
 
     @property
     def is_claim_only(self) -> bool:
-        return self.state == "draft" and not self.has_lines
+        return self.state == "draft" and not self.has_lines and not self.posted_before
 
 
 class OdooPoster:
@@ -202,7 +208,7 @@ class OdooPoster:
         return {key: str(move) for key, move in claims.items() if move in states and not states[move].is_claim_only}
 
     def post(self, entries: Sequence[JournalEntry]) -> list[str]:
-        """Claim the keys, fill the drafts, post them; see ``Poster.post``. Claims of an earlier attempt are used.
+        """Claim the keys, fill the drafts, post them; see ``Poster.post``. Claims of an earlier attempt are replaced.
 
         Raises:
             RejectedByErp: also for an entry in a locked period, which Odoo would move to another month.
@@ -214,8 +220,9 @@ class OdooPoster:
             _require_open(company, entry.posting_date)
         moves = self._claim(entries, headers, company)
         try:
-            for move, replaced in zip(moves, lines, strict=True):
-                self._change(_MOVE, "write", [move], {"vals": {"line_ids": [[5, 0, 0], *replaced]}}, company)
+            for move, header, replaced in zip(moves, headers, lines, strict=True):
+                values = {"date": header["date"], "ref": header["ref"], "line_ids": [[5, 0, 0], *replaced]}
+                self._change(_MOVE, "write", [move], {"vals": values}, company)
             self._change(_MOVE, "action_post", moves, {}, company)
         except RejectedByErp as refusal:
             self._give_back(moves, company, refusal)
@@ -473,15 +480,17 @@ class OdooPoster:
     def _claim(
         self, entries: Sequence[JournalEntry], headers: Sequence[Mapping[str, str]], company: _Company
     ) -> list[int]:
-        """A draft without lines for each entry, made where there was none.
-
-        Nothing else is handed to ``load``, which would overwrite the date and the reference of a posted entry.
-        """
+        """A new draft without lines for each entry."""
         keys = [entry.key for entry in entries]
-        claims = self._claims(keys)
-        self._require_claims_only(claims)
+        left = self._claims(keys)
+        states = self._require_claims_only(left)
+        stale = [move for move in left.values() if move in states]
+        if stale:
+            # One that may not be deleted is used again.
+            with suppress(RejectedByErp):
+                self._change(_MOVE, "unlink", stale, {}, company)
         arguments = {"fields": list(headers[0]), "data": [list(header.values()) for header in headers]}
-        answer = self._change(_MOVE, "load", None, arguments, company)
+        answer = self._change(_MOVE, "load", None, arguments, company, _ONLY_NEW)
         ids = answer.get("ids") if isinstance(answer, dict) else None
         if isinstance(ids, list) and len(ids) == len(entries) and all(isinstance(move, int) for move in ids):
             # Somebody else may have been faster: only what is read now decides.
@@ -494,11 +503,12 @@ class OdooPoster:
             raise KeyAlreadyUsed("ConcurrentClaim", "somebody else is claiming the same keys", "Look them up.")
         raise RejectedByErp("LoadRefused", words or "Odoo gives no reason", _DEFAULT_ADVICE)
 
-    def _require_claims_only(self, claims: Mapping[str, int]) -> None:
+    def _require_claims_only(self, claims: Mapping[str, int]) -> dict[int, _State]:
         states = self._states(claims.values())
         for key, move in claims.items():
             if move in states and not states[move].is_claim_only:
                 raise KeyAlreadyUsed("KeyAlreadyUsed", f"{key} is {states[move].state} as {move}", "Look it up.")
+        return states
 
     def _give_back(self, moves: Sequence[int], company: _Company, refusal: RejectedByErp) -> None:
         """Leave nothing behind a refusal.
@@ -511,13 +521,21 @@ class OdooPoster:
             states = self._states(moves)
             if any(state.state != "draft" for state in states.values()):
                 raise KeyAlreadyUsed("KeyAlreadyUsed", refusal.message, "Look it up.") from refusal
-            ours = [move for move, state in states.items() if not state.posted_before]
-            if ours:
-                self._change(_MOVE, "unlink", ours, {}, company)
+            self._withdraw([move for move, state in states.items() if not state.posted_before], company)
         except KeyAlreadyUsed:
             raise
         except ErpError as error:
             raise OutcomeUnknown(f"{refusal}; drafts of it are left, since {error}") from error
+
+    def _withdraw(self, drafts: Sequence[int], company: _Company) -> None:
+        if not drafts:
+            return
+        try:
+            self._change(_MOVE, "unlink", drafts, {}, company)
+        except RejectedByErp:
+            # The first draft of a month has a number, and cannot go once others follow: it stays as a claim.
+            for move in drafts:
+                self._change(_MOVE, "write", [move], {"vals": {"line_ids": [[5, 0, 0]]}}, company)
 
     def _posted(self, line: Record, company: _Company) -> PostedLine:
         amount = _decimal(line["amount_currency"])
@@ -566,15 +584,21 @@ class OdooPoster:
         except ErpRefusedError as error:
             raise self._refusal(error) from error
         except HttpStatusError as error:
-            raise ErpUnavailable(str(error), _retry_after(error)) from error
+            raise ErpUnavailable(str(error), error.retry_after) from error
         except (HttpUnavailableError, UnexpectedAnswerError, CredentialsError) as error:
             raise ErpUnavailable(str(error)) from error
 
     def _change(
-        self, model: str, method: str, ids: Sequence[int] | None, arguments: Mapping[str, Any], company: _Company
+        self,
+        model: str,
+        method: str,
+        ids: Sequence[int] | None,
+        arguments: Mapping[str, Any],
+        company: _Company,
+        context: Mapping[str, Any] = _NO_CONTEXT,
     ) -> Any:
         try:
-            return self._client.change(model, method, ids, arguments, context=company.context)
+            return self._client.change(model, method, ids, arguments, context={**company.context, **context})
         except NotOfferedError as error:
             raise RejectedByErp("AccessError", str(error), _RIGHTS) from error
         except ErpRefusedError as error:
@@ -584,7 +608,7 @@ class OdooPoster:
         except HttpStatusError as error:
             if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR or error.status == HTTPStatus.REQUEST_TIMEOUT:
                 raise OutcomeUnknown(f"{model}.{method}: {error}") from error
-            raise ErpUnavailable(str(error), _retry_after(error)) from error
+            raise ErpUnavailable(str(error), error.retry_after) from error
         except (HttpUnavailableError, UnexpectedAnswerError) as error:
             raise OutcomeUnknown(f"{model}.{method}: {error}") from error
 
@@ -613,8 +637,3 @@ def _require_open(company: _Company, day: date) -> None:
 
 def _decimal(value: Any) -> Decimal:
     return Decimal(value or 0)
-
-
-def _retry_after(error: HttpStatusError) -> float | None:
-    seconds = error.headers.get("Retry-After", "")
-    return int(seconds) if seconds.isdigit() else None

@@ -2,11 +2,13 @@
 
 - A call is a transaction: it happens whole or not at all.
 - ``load`` never fails: HTTP 200 with ``ids`` false and messages. With a known external id it changes the entry, posted
-  or not; lines without external ids are added to those that are there, lines with them are overwritten.
+  or not; lines without external ids are added to those that are there, lines with them are overwritten. In mode update,
+  an entry whose external id was made with ``noupdate`` stays as it is (read in Odoo's source, not recorded).
 - An unbalanced entry is refused when it is made; an unknown account with words about a deletion.
 - ``action_post`` moves an entry that is dated on or before the fiscal year lock date to the end of the month after it,
   without a word; the period lock date does not hold for an adviser, and the tax lock date not for untaxed entries.
-- Entries are numbered when they are posted; a name that somebody gave is where the numbering goes on from.
+- Entries are numbered when they are posted, the first of a month as a draft already, and such a draft cannot be deleted
+  once others follow; a name that somebody gave is where the numbering goes on from.
 - A journal in strict mode refuses changes of posted lines and the way back to a draft.
 """
 
@@ -42,7 +44,7 @@ def change(data: OdooData, model: str, method: str, arguments: Sequence[Any], na
     books = _Books(data)
     data.fields_get(model)
     if method == "load":
-        return books.load(model, given["fields"], given["data"])
+        return books.load(model, given["fields"], given["data"], named.get("context") or {})
     with data.transaction():
         if method == "create":
             made = [books.create(model, values) for values in _listed(given["vals_list"])]
@@ -118,8 +120,11 @@ class _Books:
         fields = self._known("account.move", values)
         commands = fields.pop("line_ids", [])
         self._data.change("account.move", move, **fields)
+        day = self._move(move).get("date")
+        if day and self._move(move)["name"] == "/" and not self._numbers(self._move(move), date.fromisoformat(day)):
+            self._data.compute("account.move", move, name=self._next_name(self._move(move), date.fromisoformat(day)))
         for line in self._lines(move):
-            self._data.compute("account.move.line", line["id"], date=self._move(move).get("date"))
+            self._data.compute("account.move.line", line["id"], date=day)
         for command in commands:
             self._write_line(move, command)
         if commands:
@@ -223,19 +228,27 @@ class _Books:
             day = first.replace(day=calendar.monthrange(first.year, first.month)[1])
         return day
 
+    def _numbers(self, record: Values, day: date) -> list[int]:
+        """The numbers of the journal's month, those of other entries."""
+        code = self._data.records["account.journal"][record["journal_id"]]["code"]
+        pattern = f"{code}/{day.year}/{day.month:02}/"
+        names = [
+            str(move["name"]) for move in self._data.records["account.move"].values()
+            if move["journal_id"] == record["journal_id"] and move["id"] != record["id"]
+        ]  # fmt: skip
+        return [int(name.removeprefix(pattern)) for name in names if name.startswith(pattern)]
+
     def _next_name(self, record: Values, day: date) -> str:
         posted = [
             move for move in self._data.records["account.move"].values()
             if move["state"] == "posted" and move["journal_id"] == record["journal_id"]
         ]  # fmt: skip
         code = self._data.records["account.journal"][record["journal_id"]]["code"]
-        pattern = f"{code}/{day.year}/{day.month:02}/"
         last = max(posted, key=lambda move: move["write_date"], default=None)
         if last and not last["name"].startswith(f"{code}/"):
             start, number = re.fullmatch(r"(.*?)([0-9]*)", last["name"]).groups()  # pyright: ignore[reportOptionalMemberAccess]
             return f"{start}{int(number or 0) + 1}"
-        numbers = [int(move["name"].rpartition("/")[2]) for move in posted if move["name"].startswith(pattern)]
-        return f"{pattern}{max(numbers, default=0) + 1:04}"
+        return f"{code}/{day.year}/{day.month:02}/{max(self._numbers(record, day), default=0) + 1:04}"
 
     def button_draft(self, move: int) -> None:
         """Set a posted entry back; it keeps its number."""
@@ -247,8 +260,19 @@ class _Books:
 
     def unlink(self, move: int) -> None:
         """Delete a draft, its lines and its external ids."""
-        if self._move(move)["state"] == "posted":
+        record = self._move(move)
+        if record["state"] == "posted":
             self._refuse_deletion()
+        prefix, _, number = record["name"].rpartition("/")
+        if number and any(
+            other["name"].startswith(f"{prefix}/") and int(other["name"].rpartition("/")[2]) > int(number)
+            for other in self._data.records["account.move"].values()
+        ):
+            message = (
+                "You cannot delete this entry, as it has already consumed a sequence number and is not the last one in "
+                "the chain. You should probably revert it instead."
+            )
+            raise OdooFault(_USER_ERROR, message, _REFUSED)
         gone = {("account.move", move)} | {("account.move.line", line["id"]) for line in self._lines(move)}
         for identity, record in list(self._data.records["ir.model.data"].items()):
             if (record["model"], record["res_id"]) in gone:
@@ -265,30 +289,37 @@ class _Books:
 
     # load
 
-    def load(self, model: str, fields: Sequence[str], rows: Sequence[Sequence[str]]) -> Values:
+    def load(
+        self, model: str, fields: Sequence[str], rows: Sequence[Sequence[str]], context: Mapping[str, Any]
+    ) -> Values:
         """Import rows as from a file: never an error, but messages."""
         if model != "account.move":
             raise OdooFault("builtins.NotImplementedError", f"load is simulated for account.move, not for {model}")
         try:
             with self._data.transaction():
-                return {"ids": list(self._loaded(fields, rows)), "messages": [], "nextrow": 0}
+                return {"ids": list(self._loaded(fields, rows, context)), "messages": [], "nextrow": 0}
         except OdooFault as fault:
             reason = fault.message
         span = {"from": 0, "to": len(rows) - 1}
         message = {"rows": span, "record": 0, "type": "error", "message": reason}
         return {"ids": False, "messages": [message], "nextrow": 0}
 
-    def _loaded(self, fields: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[int]:
+    def _loaded(
+        self, fields: Sequence[str], rows: Sequence[Sequence[str]], context: Mapping[str, Any]
+    ) -> Iterator[int]:
         for record in self._records(fields, rows):
             lines, external_id = record.pop("line_ids", []), str(record.pop("id", ""))
             move = self._external_id(external_id) or 0
             header = {name.partition("/")[0]: int(v) if "/" in name else v for name, v in record.items()}
+            if move and context.get("mode") == "update" and self._is_protected(external_id):
+                yield move
+                continue
             if move:
                 self._write_move(move, header)
             else:
                 move = self._new_move(header)
                 self._write_move(move, header)
-                self._name("account.move", external_id, move)
+                self._name("account.move", external_id, move, noupdate=bool(context.get("noupdate")))
             for line in lines:
                 self._load_line(move, line)
             if lines:
@@ -329,16 +360,23 @@ class _Books:
         if external_id:
             self._name("account.move.line", external_id, max(self._data.records["account.move.line"]))
 
-    def _external_id(self, full: str) -> int | None:
+    def _named(self, full: str) -> Values | None:
         module, _, name = full.partition(".")
         for record in self._data.records["ir.model.data"].values():
             if (record["module"], record["name"]) == (module, name):
-                return record["res_id"] if record["res_id"] in self._data.records[record["model"]] else None
+                return record
         return None
 
-    def _name(self, model: str, full: str, identity: int) -> None:
+    def _external_id(self, full: str) -> int | None:
+        record = self._named(full)
+        return record["res_id"] if record and record["res_id"] in self._data.records[record["model"]] else None
+
+    def _is_protected(self, full: str) -> bool:
+        return bool((self._named(full) or {}).get("noupdate"))
+
+    def _name(self, model: str, full: str, identity: int, **values: Any) -> None:
         module, _, name = full.partition(".")
-        self.create("ir.model.data", {"module": module, "name": name, "model": model, "res_id": identity})
+        self.create("ir.model.data", {"module": module, "name": name, "model": model, "res_id": identity, **values})
 
     def _move(self, move: int) -> Values:
         return self._data.records["account.move"][move]

@@ -58,7 +58,9 @@ MODELS: Final[Mapping[str, Mapping[str, str]]] = {
         "name": "date", "currency_id": ">res.currency", "company_id": ">res.company", "rate": "float",
         "inverse_company_rate": "float",
     },
-    "ir.model.data": {"module": "char", "name": "char", "model": "char", "res_id": "many2one_reference"},
+    "ir.model.data": {
+        "module": "char", "name": "char", "model": "char", "res_id": "many2one_reference", "noupdate": "boolean",
+    },
     "product.product": {"name": "char", "default_code": "char"},
     "uom.uom": {"name": "char"},
     "stock.location": {"name": "char", "usage": "selection"},

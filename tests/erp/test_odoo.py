@@ -1,6 +1,7 @@
 """The Odoo poster, over real HTTP, against the simulated Odoo: JSON-RPC of series 17 and JSON-2 of series 19."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retail_assets.erp.compare import differences
+from retail_assets.erp.errors import ErpRefusedError
 from retail_assets.erp.factory import odoo_poster, poster_for
 from retail_assets.erp.odoo import OdooPoster
 from retail_assets.erp.odoo_client import OdooClient
@@ -341,6 +343,45 @@ def test_an_entry_that_a_person_set_back_is_never_deleted(odoo: Odoo) -> None:
     with pytest.raises(RejectedByErp):
         odoo.poster.finish(document)
     assert read(odoo, document).state == "draft"
+
+
+def test_a_draft_that_may_not_be_deleted(rpc: Odoo) -> None:
+    """The first draft of a month has a number; once others follow, Odoo keeps it, and it must hold up nothing."""
+    rpc.fault("account.move.write", action="drop")
+    with pytest.raises(OutcomeUnknown):
+        rpc.poster.post([entry("a#1")])
+    rpc.poster.post([entry("b#1")])
+    with pytest.raises(RejectedByErp, match="not balanced"):
+        rpc.poster.post([entry("a#1", FEE, line("1250", credit="2"))])
+    assert rpc.poster.look_up(["a#1"]) == {}
+    moved = replace(entry("a#1"), posting_date=date(2026, 3, 20))
+    (document,) = rpc.poster.post([moved])
+    assert differences(moved, read(rpc, document)) == []
+    assert [move["name"] for move in rpc.moves()] == ["WEB/2026/03/0001", "WEB/2026/03/0002"]
+
+
+def test_what_arrives_late_changes_nothing(rpc: Odoo) -> None:
+    """A proxy may hold a request back and deliver it after its key has been used for the next attempt."""
+    sent: list[Any] = []
+
+    class Client(OdooClient):
+        def change(self, *arguments: Any, **named: Any) -> Any:
+            sent.append((arguments, named))
+            return super().change(*arguments, **named)
+
+    first = OdooPoster(Client(settings_for(rpc.url)), base_url=rpc.url, journal="WEB")
+    rpc.fault("account.move.write", action="drop")
+    with pytest.raises(OutcomeUnknown):
+        first.post([entry("a#1")])
+    changed = entry("a#1", line("6100", debit="7"), line("1250", credit="7"), day=date(2026, 3, 20))
+    (document,) = rpc.poster.post([changed])
+    assert [arguments[1] for arguments, _ in sent] == ["load", "write"]
+    for arguments, named in sent:
+        with suppress(ErpRefusedError):
+            rpc.client.change(*arguments, **named)
+    assert differences(changed, read(rpc, document)) == []
+    assert len(rpc.moves()) == 1
+    first.close()
 
 
 def test_somebody_else_is_claiming_the_key(rpc: Odoo, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -175,7 +175,7 @@ def test_load_with_ids_on_the_lines_rewrites_a_posted_entry(books: Client) -> No
     """Trap 2: no line is added, but the amounts of a posted entry change without a message."""
     load(books, "trap2", *AMOUNTS, line_ids=True)
     load(books, "trap2", *AMOUNTS, line_ids=True)
-    assert [len(shown(books, 1, "line_ids")[0]), *shown(books, 1, "state", "name")] == [3, "draft", "/"]
+    assert [len(shown(books, 1, "line_ids")[0]), *shown(books, 1, "state")] == [3, "draft"]
     books.execute("account.move", "action_post", [1])
     assert load(books, "trap2", (1, "99"), (2, "0"), (3, "-99"), line_ids=True)["messages"] == []
     assert shown(books, 1, "state", "amount_total") == ["posted", 99.0]
@@ -206,6 +206,26 @@ def test_a_claimed_draft_is_filled_and_posted_once(books: Client) -> None:
         "odoo.exceptions.UserError",
         "The entry PSP/2024/03/0001 (id 1) must be in draft.",
     )
+
+
+def test_the_first_draft_of_a_month_is_numbered(books: Client) -> None:
+    """So it cannot be deleted once others follow it."""
+    first, second = made(books), made(books)
+    assert (shown(books, first, "name"), shown(books, second, "name")) == (["PSP/2024/03/0001"], ["/"])
+    books.execute("account.move", "action_post", [second])
+    assert "not the last one in the chain" in books.refusal("account.move", "unlink", [first])[1]
+
+
+def test_load_leaves_alone_what_it_must_not_update(books: Client) -> None:
+    """What Odoo's own data files rely on: made with noupdate, an entry is not changed in mode update."""
+    context = {"mode": "update", "noupdate": True}
+    header = ["id", "journal_id/.id", "date", "ref"]
+    for ref in ("first", "second"):
+        row = ["psp.a", "1", "2024-03-15", ref]
+        assert books.execute("account.move", "load", header, [row], context=context)["ids"] == [1]
+    assert shown(books, 1, "ref") == ["first"]
+    books.execute("account.move", "load", header, [["psp.a", "1", "2024-03-15", "third"]])
+    assert shown(books, 1, "ref") == ["third"]
 
 
 def test_a_name_of_ones_own(books: Client) -> None:
