@@ -14,7 +14,7 @@
 
 {#- CTE lines: the lines of entries, numbered, with what converting and rounding line by line leaves over as the last.
     All of an entry is in one row, so nothing needs sorting, and its lines come out together, which compresses well. CTE
-    entries has a row for each entry: entry_id, entity_code, gateway_id, currency_code, base_currency_code, exchange_rate,
+    entries has a row for each entry: entry_id, entity_code, store_id, gateway_id, currency_code, base_currency_code, exchange_rate,
     description, and of each piece two columns, <name>_amount and base_<name>_amount, signed. pieces: name and role (an
     expression) of each line, in order; a rate of its own, and when it is a line at all. The piece "tax" is made of
     several, of the CTE taxes: entry_id, tax_number (among those that are not zero), tax_jurisdiction, amount,
@@ -79,6 +79,7 @@ lines as (
         counted.entity_code,
         case slots.slot {% for line in shown %}when {{ line.slot }} then {{ line.line_no }} {% endfor %}end as line_no,
         case slots.slot {% for line in shown %}when {{ line.slot }} then {{ line.role }} {% endfor %}end as account_role,
+        counted.store_id,
         case when slots.slot <> 9 then counted.gateway_id end as gateway_id,
         cast(null as varchar) as tax_jurisdiction,
         cast(
@@ -103,6 +104,7 @@ lines as (
         counted.entity_code,
         {% for earlier in range(1, pieces.index(piece) + 1) %}counted.lines_{{ earlier }} + {% endfor %}taxes.tax_number as line_no,
         {{ piece.role }} as account_role,
+        counted.store_id,
         counted.gateway_id,
         taxes.tax_jurisdiction,
         taxes.amount,

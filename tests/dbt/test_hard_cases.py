@@ -5,6 +5,7 @@ What a case plants stands right above what is expected of it. Order ids carry th
 of case 3. Journal lines read ``account amount``, debit positive, in the books' currency.
 """
 
+import csv
 import json
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -13,7 +14,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.dbt.warehouse import Warehouse
+from tests.dbt.warehouse import PROJECT, Warehouse
 from tests.dbt.world import World, at
 
 pytestmark = pytest.mark.slow
@@ -611,10 +612,13 @@ def _gift_cards(world: HardWorld) -> None:
             "woocommerce.order_gift_cards", store_id=store, order_id=int(order_id), id=3, code="CCCC-1205",
             amount=Decimal(card),
         )  # fmt: skip
-    world.add(
-        "erp.accounts", erp_id="erp_main", id="2150 - L", code="2150", name="Gift Cards", company="Lindenhof GmbH",
-        modified="2026-01-01",
-    )  # fmt: skip
+    with (PROJECT / "seeds" / "account_mapping.csv").open(encoding="utf-8") as mapping:
+        chart = {row["account_code"] for row in csv.DictReader(mapping) if row["entity_code"] == "DE"}
+    for code in sorted(chart):
+        world.add(
+            "erp.accounts", erp_id="erp_main", id=f"{code} - L", code=code, name=f"Account {code}",
+            company="Lindenhof GmbH", modified="2026-01-01",
+        )  # fmt: skip
     world.add(
         "erp.gl_entries", erp_id="erp_main", id="GL1", company="Lindenhof GmbH", posting_date=date(2026, 9, 30),
         account_id="2150 - L", voucher_type="Journal Entry", voucher_id="ACC-1", debit=0, credit=500, currency="EUR",

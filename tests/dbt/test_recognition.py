@@ -502,3 +502,37 @@ def test_a_decision_changes_the_posted_summary(
     ]  # fmt: skip
     moved = {total.account_code: total.debit - total.credit for total in second.totals()}
     assert (moved["2170"], moved["1100"]) == (Decimal(-50), Decimal(0))
+
+
+# --- the chart ---
+
+
+def test_an_account_that_the_erp_lacks_is_an_exception(built: Warehouse, project: Compiled, tmp_path: Path) -> None:
+    """An entry that the ERP refuses at posting time, although its chart was there to see; or, where no chart is loaded,
+    an alarm about every account."""
+    chart = """
+        insert into raw_erp.accounts by name
+        select distinct 'erp_main' as erp_id, 'Lindenhof GmbH' as company, account_code as id, account_code as code,
+            account_code as name, false as is_group, account_code = '4100' as is_disabled, '2026-01-01' as modified,
+            '{}' as _payload, repeat('0', 64) as _payload_sha256, now() as _loaded_at
+        from staging.account_mapping where entity_code = 'DE' and account_code <> '4000'
+    """
+    checked = project.build(built, tmp_path / "checked", chart)
+    found = {
+        exception: json.loads(evidence)["problem"]
+        for exception, evidence in checked.query(
+            """
+            select exception_id, evidence from marts.rec_exceptions
+            where exception_type = 'unmapped_account' and gateway_id is null
+            """
+        )
+    }
+    assert found == {
+        "unmapped_account:DE:revenue": "the ERP has no account 4000",
+        "unmapped_account:DE:shipping_income": "account 4100 is closed at the ERP",
+    }
+    held = (
+        "select entry_id from marts.acc_journal_entries where entity_code = 'DE' and posting_status = 'held' order by 1"
+    )
+    assert [entry.partition("/")[0] for (entry,) in checked.query(held)] == ["revenue", "revenue"]
+    assert built.query(held) == []

@@ -10,6 +10,7 @@ with unmapped_lines as (
             when account_role in ('gateway_clearing', 'gateway_fees', 'dispute_fees', 'cash_in_transit') then gateway_id
         end as gateway_id,
         tax_jurisdiction,
+        coalesce(account_problem, 'account_mapping.csv has no row for it') as problem,
         base_currency_code,
         base_amount
     from {{ ref('int_journal_lines_balanced') }}
@@ -23,6 +24,7 @@ unmapped as (
         gateway_id,
         tax_jurisdiction,
         base_currency_code,
+        {{ sorted_list('problem') }} as problem,
         count(distinct entry_id) as entry_count,
         min(entry_id) as first_entry_id,
         sum(abs(base_amount)) as amount_at_risk
@@ -84,6 +86,7 @@ select
         ("account_role", "account_role"),
         ("gateway", "gateway_id"),
         ("tax_jurisdiction", "tax_jurisdiction"),
+        ("problem", "problem"),
         ("entries", "entry_count"),
         ("first_entry", "first_entry_id"),
     ]) }} as evidence

@@ -5,6 +5,7 @@ with based as (
     select
         entry_id,
         entity_code,
+        cast(null as varchar) as store_id,
         gateway_id,
         {{ entry_description('payout_arrival') }} as description,
         currency_code,
@@ -38,6 +39,7 @@ select
     cast(line_no as integer) as line_no,
     entity_code,
     account_role,
+    store_id,
     gateway_id,
     tax_jurisdiction,
     amount,

@@ -2,12 +2,21 @@
 -- line by line leaves over is a line of its own, in base currency (and in the document where the store keeps more
 -- decimals than the currency has), never hidden in another.
 with lines as (
-    {% for model in ["sales", "revenue", "refunds", "settlement", "disputes", "arrivals"] -%}
+    {% for model, entry_type in [
+        ("sales", "'sale'"),
+        ("revenue", "'revenue'"),
+        ("refunds", "'refund'"),
+        ("settlement", "case when entry_id like 'payout/%' then 'payout' else 'settlement_line' end"),
+        ("disputes", "'dispute_loss'"),
+        ("arrivals", "'payout_arrival'"),
+    ] -%}
     select
         entry_id,
         line_no,
         entity_code,
+        {{ entry_type }} as entry_type,
         account_role,
+        store_id,
         gateway_id,
         tax_jurisdiction,
         amount,
@@ -27,9 +36,11 @@ select
     lines.line_no,
     lines.entity_code,
     lines.account_role,
+    lines.store_id,
     lines.gateway_id,
     lines.tax_jurisdiction,
     mapping.account_code,
+    mapping.account_problem,
     lines.amount,
     lines.currency_code,
     cast(lines.exchange_rate as decimal(28, 12)) as exchange_rate,
@@ -37,14 +48,10 @@ select
     lines.base_currency_code,
     lines.description
 from lines
-left join {{ ref('account_mapping') }} as mapping
+left join {{ ref('int_accounts_mapped') }} as mapping
     on
         lines.entity_code = mapping.entity_code
         and lines.account_role = mapping.account_role
-        and coalesce(mapping.gateway_id, '')
-        = case
-            when lines.account_role in ('gateway_clearing', 'gateway_fees', 'dispute_fees', 'cash_in_transit')
-                then lines.gateway_id
-            else ''
-        end
-        and coalesce(mapping.tax_jurisdiction, '') = coalesce(lines.tax_jurisdiction, '')
+        and lines.entry_type = mapping.entry_type
+        and coalesce(lines.gateway_id, '') = mapping.gateway_id
+        and coalesce(lines.tax_jurisdiction, '') = mapping.tax_jurisdiction

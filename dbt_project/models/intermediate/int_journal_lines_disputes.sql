@@ -5,6 +5,7 @@ with entries as (
     select
         entry_id,
         entity_code,
+        split_part(order_key, ':', 1) as store_id,
         gateway_id,
         {{ entry_description('dispute_loss') }} as description,
         currency_code,
@@ -27,6 +28,7 @@ select
     cast(line_no as integer) as line_no,
     entity_code,
     account_role,
+    store_id,
     gateway_id,
     tax_jurisdiction,
     amount,

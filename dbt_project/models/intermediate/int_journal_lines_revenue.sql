@@ -5,7 +5,8 @@ with entries as (
     select
         entry_id,
         entity_code,
-        cast(null as varchar) as gateway_id,
+        store_id,
+        gateway_id,
         {{ entry_description('revenue') }} as description,
         currency_code,
         base_currency_code,
@@ -30,6 +31,7 @@ select
     cast(line_no as integer) as line_no,
     entity_code,
     account_role,
+    store_id,
     gateway_id,
     tax_jurisdiction,
     amount,

@@ -6,6 +6,10 @@ with booked as (
     select
         entry_id,
         entity_code,
+        case
+            when other_role in ('receivables', 'disputes_receivable', 'chargeback_losses')
+                then split_part(order_key, ':', 1)
+        end as store_id,
         gateway_id,
         {{ entry_description('settlement') }} as description,
         other_role,
@@ -62,6 +66,7 @@ select
     cast(line_no as integer) as line_no,
     entity_code,
     account_role,
+    store_id,
     gateway_id,
     tax_jurisdiction,
     amount,

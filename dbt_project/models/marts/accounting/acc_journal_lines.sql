@@ -14,6 +14,8 @@ signed as (
         lines.entity_code,
         lines.account_code,
         lines.account_role,
+        lines.store_id,
+        lines.gateway_id,
         lines.amount,
         lines.currency_code,
         lines.base_amount,
@@ -30,6 +32,8 @@ signed as (
         entity_code,
         account_code,
         account_role,
+        store_id,
+        gateway_id,
         amount,
         currency_code,
         base_amount,
@@ -52,5 +56,7 @@ select
     cast(greatest(-base_amount, 0) as decimal(18, 4)) as base_credit_amount,
     base_currency_code,
     exchange_rate,
+    store_id,
+    gateway_id,
     description
 from signed
