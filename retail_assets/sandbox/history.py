@@ -37,6 +37,7 @@ _UNPAID: Final = frozenset(Kind) - {Kind.PAID, Kind.TRASH_REFUNDED, Kind.DELETED
 _LINE_TYPES: Final = {
     "risk_reserved_funds": "reserve", "contribution": "contribution", "topup": "topup",
     "financing_payout": "financing", "financing_paydown": "financing", "network_cost": "fee", "tax": "fee_tax",
+    "fee": "fee", "hologram_levy": "unknown",
 }  # fmt: skip
 
 
@@ -70,7 +71,7 @@ class Finding:
         """The exception that must be found. Its subject is the order, or the line when it is the line that is wrong."""
         record = self.case_record(gateway_id, payout_of)
         about = "settlement_key" if self.payout_id else "order_key"
-        if self.case in (Case.ORDER_MISSING, Case.DUPLICATE_PAYMENT):
+        if self.case in (Case.ORDER_MISSING, Case.DUPLICATE_PAYMENT, AccountCase.UNKNOWN):
             about = "settlement_line_key"
         return {
             "exception_type": self.exception_type,
@@ -177,6 +178,8 @@ class StoreHistory:
             self._other(AccountCase.LOAN, -15 * unit, at, "financing_paydown", "financing_paydown")
         self._other(AccountCase.FEES, -3 * unit, window.first + 18 * day, "network_cost", "network_cost")
         self._other(AccountCase.FEES, -unit, window.first + 18 * day + 60, "tax_fee", "tax")
+        self._other(AccountCase.REFUND_FEES, -max(1, unit // 10), window.first + 21 * day, "stripe_fee", "fee")
+        self._other(AccountCase.UNKNOWN, -unit, window.first + 22 * day, "hologram_levy", "hologram_levy")
         due = self._account.balance_at_payout(0.6) if gateway.debits_bank else None
         if due:
             # More is held back than there is, and the bank account has to give the rest.
@@ -272,7 +275,9 @@ class StoreHistory:
         """What the gateway gives back, by the end, of the order's payment."""
         if order.plan.case is Case.REFUND_AT_GATEWAY_ONLY:
             return max(1, order.total // 5)
-        return 0 if order.plan.case is Case.REFUND_IN_STORE_ONLY else sum(refund.amount for refund in refunds)
+        if order.plan.case in (Case.REFUND_IN_STORE_ONLY, Case.REFUND_FAILED):
+            return 0
+        return sum(refund.amount for refund in refunds)
 
     def _dispute(self, order: Order, payment: Payment) -> list[LedgerLine]:
         plan, lost = order.plan, order.plan.case is Case.DISPUTE_LOST
@@ -296,6 +301,15 @@ class StoreHistory:
     def _refund(self, order: Order, refund: Refund, payment: Payment, *, held: bool) -> None:
         if order.plan.case is Case.REFUND_IN_STORE_ONLY:
             self._books.refund(refund, held=held)
+            return
+        if order.plan.case is Case.REFUND_FAILED:
+            refund.gateway_refund_id, lines = self._account.failed_refund(
+                payment, refund.amount, refund.plan.at + 4, order.key
+            )
+            self.lines += lines
+            self._books.refund(refund, held=held)
+            for line in lines:
+                self._books.unknown_refund_line(line)
             return
         # The plugin asks the gateway a few seconds after the shop has noted the refund.
         at, currency, sold_at = refund.plan.at + 4, self._account.gateway.currency, payment.line.created
@@ -329,7 +343,9 @@ class StoreHistory:
         else:
             charge_id, fee, net = payment.charge_id, payment.line.fee, payment.line.net
         # Both are cumulative over charge and refunds, in the settlement currency, and a hint only.
-        net -= self._given_back(order, refunds)
+        # The plugin does not take back what it noted of a refund that failed.
+        failed = sum(refund.amount for refund in refunds) if plan.case is Case.REFUND_FAILED else 0
+        net -= self._given_back(order, refunds) + failed
         metas = {
             "_stripe_intent_id": intent_id, "_stripe_charge_captured": "yes", "_stripe_fee": text(fee, currency),
             "_stripe_net": text(net, currency), "_stripe_currency": currency, "_stripe_upe_payment_type": "card",

@@ -38,7 +38,7 @@ ROUNDING: Final = "6910"
 #: The other side of money that is no sale, by the type of its line.
 NO_SALE: Final = {
     "payout_reversal": CASH_IN_TRANSIT, "topup": "1220", "reserve": "1260", "financing": "2300", "contribution": "6200",
-    "fee": GATEWAY_FEES, "fee_tax": "1280",
+    "fee": GATEWAY_FEES, "fee_tax": "1280", "unknown": SUSPENSE,
 }  # fmt: skip
 
 
@@ -145,7 +145,7 @@ class TrueBooks:
         self._write_line(line, entry)
 
     def unknown_refund_line(self, line: LedgerLine) -> None:
-        """A refund that the store does not know waits in suspense."""
+        """A refund that the store does not know, or one that failed and came back, waits in suspense."""
         entry = self._cash(line, GATEWAY_FEES)
         entry.credit(SUSPENSE, line.amount)
         self._write_line(line, entry)

@@ -19,6 +19,7 @@ _BRANDS: Final = ("visa", "visa", "mastercard", "amex")
 _DISPUTE_DAYS: Final = 9
 _DAY: Final = 86_400
 _RETURNED_AFTER: Final = 3 * _DAY
+_REFUND_RETURNED_AFTER: Final = 4 * _DAY
 _DESCRIBED: Final = frozenset({Evidence.CHARGE_ID, Evidence.ORDER_KEY, Evidence.DESCRIPTION})
 
 
@@ -207,9 +208,27 @@ class StripeAccount:
         )  # fmt: skip
         return refund_id, line
 
+    def failed_refund(self, payment: Payment, amount: int, at: int, order_key: str) -> tuple[str, list[LedgerLine]]:
+        """A refund that the customer's bank sends back after some days; returns its id and both lines."""
+        refund_id = self.new_id("re")
+        taken = self._book(
+            -amount, 0, at, at, type_="refund", category="refund", source=refund_id,
+            description=f"REFUND FOR CHARGE ({payment.charge_id})", order_key=order_key,
+        )  # fmt: skip
+        back_at = at + _REFUND_RETURNED_AFTER
+        back = self._book(
+            amount, 0, back_at, back_at, type_="refund_failure", category="refund_failure", source=refund_id,
+            description=f"REFUND FAILURE ({payment.charge_id})", order_key=order_key, line_type="refund_failure",
+        )  # fmt: skip
+        self._add_refund(
+            refund_id, payment.charge_id, payment.intent_id, amount, payment.currency, taken, "requested_by_customer",
+            {"reason": "requested_by_customer"}, back,
+        )  # fmt: skip
+        return refund_id, [taken, back]
+
     def _add_refund(
         self, refund_id: str, charge_id: str, intent_id: str, amount: int, currency: str, line: LedgerLine,
-        reason: str | None, metadata: dict[str, str],
+        reason: str | None, metadata: dict[str, str], returned: LedgerLine | None = None,
     ) -> None:  # fmt: skip
         body = {
             "id": refund_id, "object": "refund", "amount": amount, "balance_transaction": line.id,
@@ -219,6 +238,10 @@ class StripeAccount:
             "metadata": metadata, "payment_intent": intent_id, "reason": reason,
             "receipt_number": None, "source_transfer_reversal": None, "status": "succeeded", "transfer_reversal": None,
         }  # fmt: skip
+        if returned:
+            body |= {
+                "failure_balance_transaction": returned.id, "failure_reason": "lost_or_stolen_card", "status": "failed",
+            }  # fmt: skip
         self._state.add("refunds", refund_id, line.created, charge_id, intent_id, encode(body))
         self.counts["refunds"] += 1
 

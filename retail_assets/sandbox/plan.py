@@ -60,6 +60,7 @@ class Case(StrEnum):
     REFUND_AT_GATEWAY_ONLY = "refund_missing_in_store"
     STALE_AUTHORISATION = "stale_authorisation"
     TEST_CHARGE = "test_charge"
+    REFUND_FAILED = "refund_failed"
 
 
 class AccountCase(StrEnum):
@@ -72,6 +73,8 @@ class AccountCase(StrEnum):
     LOAN = "gateway_loan"
     DONATION = "donation"
     FEES = "fees_and_their_tax"
+    REFUND_FEES = "fees_on_refunds"
+    UNKNOWN = "unknown_line_type"
     DEPOSIT = "several_payouts_in_one_deposit"
     SPLIT = "payout_in_several_deposits"
 
@@ -81,7 +84,7 @@ EXCEPTIONS: Final[frozenset[Case | AccountCase]] = frozenset(
     {
         AccountCase.FAILED_PAYOUT, Case.DISPUTE_OPEN, Case.PAYMENT_MISSING, Case.ORDER_MISSING, Case.AMOUNT_MISMATCH,
         Case.DUPLICATE_PAYMENT, Case.ORDER_EDITED, Case.REFUND_IN_STORE_ONLY, Case.REFUND_AT_GATEWAY_ONLY,
-        Case.STALE_AUTHORISATION,
+        Case.STALE_AUTHORISATION, Case.REFUND_FAILED, AccountCase.UNKNOWN,
     }
 )  # fmt: skip
 
@@ -331,7 +334,7 @@ class Planner:
             Case.REFUND_SAME_PAYOUT: 20, Case.REFUND_FULL: 20, Case.REFUND_PARTIAL: 20, Case.REFUND_AMOUNT: 20,
             Case.DISPUTE_OPEN: 14, Case.DISPUTE_WON: 20, Case.DISPUTE_LOST: 14, Case.FX_REFUND: 20,
             Case.MULTI_CAPTURE: 9, Case.ORDER_EDITED: 12, Case.REFUND_IN_STORE_ONLY: 14,
-            Case.REFUND_AT_GATEWAY_ONLY: 14, Case.STALE_AUTHORISATION: 12,
+            Case.REFUND_AT_GATEWAY_ONLY: 14, Case.STALE_AUTHORISATION: 12, Case.REFUND_FAILED: 18,
         }.get(case, 5)  # fmt: skip
         plan = OrderPlan(rng.randint(window.first, window.last - latest_days * _DAY), Kind.PAID, case)
         if case is Case.MONTH_END:
@@ -359,7 +362,7 @@ class Planner:
             plan.refunds.append(RefundPlan(self._within_payout(plan.paid), RefundMode.FULL))
         elif case is Case.REFUND_AT_GATEWAY_ONLY:
             plan.refunded_there = plan.paid + rng.randint(_DAY, 6 * _DAY)
-        elif case is Case.REFUND_IN_STORE_ONLY:
+        elif case in (Case.REFUND_IN_STORE_ONLY, Case.REFUND_FAILED):
             plan.refunds.append(RefundPlan(plan.paid + rng.randint(_DAY, 6 * _DAY), RefundMode.AMOUNT))
         elif case is Case.FX_REFUND:
             plan.refunds.append(RefundPlan(plan.paid + rng.randint(2 * _DAY, 10 * _DAY), RefundMode.AMOUNT))

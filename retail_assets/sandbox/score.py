@@ -416,12 +416,11 @@ def _exceptions(
         "from marts.rec_exceptions where status = 'open'"
     ).fetchall()
     by_type: dict[str, list[tuple[str, frozenset[str]]]] = defaultdict(list)
-    technical_ids: list[str] = []
+    technical: set[str] = set()
     for exception_id, exception_type, exception_class, *subjects in rows:
+        by_type[exception_type].append((exception_id, frozenset(filter(None, subjects))))
         if exception_class == "technical":
-            technical_ids.append(exception_id)
-        else:
-            by_type[exception_type].append((exception_id, frozenset(filter(None, subjects))))
+            technical.add(exception_id)
     part = Part(expected=len(truth.exceptions))
     cases: dict[str, dict[str, int]] = {}
     for true in truth.exceptions:
@@ -435,11 +434,14 @@ def _exceptions(
             counts["found"] += 1
             part.right += 1
             by_type[true.exception_type].pop(position)
-    part.invented = sorted(exception_id for left in by_type.values() for exception_id, _ in left)
-    technical = Part(expected=len(faults), right=min(len(faults), len(technical_ids)))
-    technical.missed = [f"planted: {fault['what']}" for fault in faults[len(technical_ids) :]]
-    technical.invented = sorted(technical_ids)[len(faults) :]
-    return part, technical, dict(sorted(cases.items()))
+    left = sorted(exception_id for candidates in by_type.values() for exception_id, _ in candidates)
+    part.invented = [exception_id for exception_id in left if exception_id not in technical]
+    # What no case explains must come from bad data.
+    about_data = [exception_id for exception_id in left if exception_id in technical]
+    bad_data = Part(expected=len(faults), right=min(len(faults), len(about_data)))
+    bad_data.missed = [f"planted: {fault['what']}" for fault in faults[len(about_data) :]]
+    bad_data.invented = about_data[len(faults) :]
+    return part, bad_data, dict(sorted(cases.items()))
 
 
 def _find(candidates: list[tuple[str, frozenset[str]]], true: TrueException) -> int | None:

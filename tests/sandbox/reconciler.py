@@ -48,6 +48,11 @@ def _of_gateway(state: State, gateway: GatewayProfile, as_of: int) -> set[tuple[
             order_id = next(oid for oid, mine in charges_of.items() if dispute["charge"] in {c["id"] for c in mine})
             found.add(("dispute_open", f"{store_id}:{order_id}"))
     found |= _of_refunds(state, gateway, charges_of)
+    found |= {
+        ("unknown_line_type", f"{gateway_id}:{line['id']}")
+        for line in state.rows(gateway_id, "balance_transactions")
+        if line["reporting_category"] == "hologram_levy"
+    }
     found |= _of_payouts(state, gateway, as_of)
     return found
 
@@ -100,6 +105,11 @@ def _of_refunds(
         # What older versions of the API book for money that was never captured.
         if refund["reason"]
     )
+    failed = {
+        order_of[refund["charge"]]
+        for refund in state.rows(gateway.gateway_id, "refunds")
+        if refund["status"] == "failed"
+    }
     others = {order["id"] for order in state.rows(gateway.store_id, "orders") if order["payment_method"] != "stripe"}
     recorded = Counter(
         (refund["parent_id"], Decimal(refund["amount"]))
@@ -107,6 +117,7 @@ def _of_refunds(
         if refund["parent_id"] not in others
     )
     there = {("refund_missing_in_store", f"{gateway.store_id}:{order_id}") for order_id, _ in given - recorded}
+    there |= {("refund_failed", f"{gateway.store_id}:{order_id}") for order_id in failed}
     return there | {("refund_missing_in_gateway", f"{gateway.store_id}:{order_id}") for order_id, _ in recorded - given}
 
 

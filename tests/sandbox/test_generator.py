@@ -63,7 +63,8 @@ def test_orders_and_cases_are_as_many_as_asked_for(world: State) -> None:
     # Each account has its loan with four repayments, its reserve and its top-up; one pays out less than nothing.
     assert of_accounts == {
         "negative_payout": 2, "payout_failed": 1, "reserve_held_and_released": 6, "topup": 3, "gateway_loan": 15,
-        "donation": 3, "fees_and_their_tax": 6, "several_payouts_in_one_deposit": 4, "payout_in_several_deposits": 1,
+        "donation": 3, "fees_and_their_tax": 6, "fees_on_refunds": 3, "unknown_line_type": 3,
+        "several_payouts_in_one_deposit": 4, "payout_in_several_deposits": 1,
     }  # fmt: skip
 
 

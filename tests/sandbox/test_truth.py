@@ -46,7 +46,7 @@ def test_clearing_is_what_the_gateway_holds(world: State) -> None:
 def test_receivables_are_open_only_for_money_that_cannot_be_explained(world: State) -> None:
     """A normal order must close to zero; what is left over belongs to planted cases."""
     # A refund that one side alone knows leaves the customer's account at what that side says.
-    open_cases = ("amount_mismatch", "order_edited_after_payment", "refund_missing_in_gateway")
+    open_cases = ("amount_mismatch", "order_edited_after_payment", "refund_missing_in_gateway", "refund_failed")
     mismatched = {case["order_key"] for case in world.truth["cases"] if case["case"] in open_cases}
     lines = {link["settlement_line_key"]: link["order_key"] for link in world.truth["links"]}
     refunds = {}
@@ -77,8 +77,17 @@ def test_unexplained_money_is_parked_one_entry_per_line(world: State) -> None:
         "duplicate_payment",
         "amount_mismatch",
         "order_edited_after_payment",
+        "unknown_line_type",
     )
-    assert parked == {case["settlement_line_key"] for case in world.truth["cases"] if case["case"] in unexplained}
+    known = {case["settlement_line_key"] for case in world.truth["cases"] if case["case"] in unexplained}
+    # A refund that failed went and came back, and nobody has the money yet.
+    failed = {case["order_key"] for case in world.truth["cases"] if case["case"] == "refund_failed"}
+    known |= {
+        link["settlement_line_key"]
+        for link in world.truth["links"]
+        if link["order_key"] in failed and link["line_type"] in ("refund", "refund_failure")
+    }
+    assert parked == known
 
 
 def test_every_line_of_the_ledger_is_linked(world: State) -> None:
@@ -101,11 +110,12 @@ def test_sales_wait_only_where_something_is_doubtful(world: State) -> None:
     """A dispute does not undo a sale; a wrong amount or a double payment makes it doubtful."""
     held = {entry["entry_id"] for entry in world.truth["journals"] if entry["held"]}
     doubtful = {"amount_mismatch", "duplicate_payment", "order_edited_after_payment"}
-    one_sided = {"refund_missing_in_store", "refund_missing_in_gateway"}
+    one_sided = {"refund_missing_in_store", "refund_missing_in_gateway", "refund_failed"}
     cases = [case for case in world.truth["cases"] if case["case"] in doubtful | one_sided]
     assert {key for key in held if key.startswith("sale/")} == {f"sale/{case['order_key']}" for case in cases}
     # A credit note waits where nobody has paid it.
-    assert sum(key.startswith("refund/") for key in held) == 2
+    unpaid = [case for case in cases if case["case"] in ("refund_missing_in_gateway", "refund_failed")]
+    assert sum(key.startswith("refund/") for key in held) == len(unpaid)
 
 
 def test_rounding_appears_only_where_currencies_meet(world: State) -> None:
