@@ -175,6 +175,26 @@ def verify(
 
 
 @app.command()
+def attest(entity: Entity = None, as_json: Json = False) -> None:
+    """Read everything that was ever posted back from the ERP; what is no longer as posted is held and reported."""
+    from retail_assets.commands.run import attest_entities
+
+    settings = _settings()
+    with _explained():
+        result = attest_entities(settings, _progress(as_json), _entities(settings, entity))
+    if as_json:
+        _print_json({"attested": result.attested, "failures": result.failures})
+    else:
+        for code, counts in result.attested.items():
+            colour = "red" if counts["drifted"] else "green"
+            _console().print(
+                f"[{colour}]{code}: {counts['equal']} of {counts['documents']} documents are as they were posted[/]",
+                highlight=False,
+            )
+    raise typer.Exit(0 if result.ok else 1)
+
+
+@app.command()
 def doctor(as_json: Json = False) -> None:
     """Check the configuration, the stores and every connection, and say what to do about what is wrong."""
     from retail_assets.commands.doctor import examine, print_findings

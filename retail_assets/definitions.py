@@ -3,7 +3,7 @@
 import dagster as dg
 
 from retail_assets.defs.checks import check_definitions
-from retail_assets.defs.export import export_definitions
+from retail_assets.defs.export import attestation_definitions, export_definitions
 from retail_assets.defs.ingest import ingest_definitions
 from retail_assets.defs.jobs import ingest_job, job_definitions
 from retail_assets.defs.transform import transform_definitions
@@ -17,6 +17,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         transform_definitions(settings),
         check_definitions(settings),
         export_definitions(settings),
+        attestation_definitions(settings),
         job_definitions(settings),
         # One process: DuckDB takes one writer, and a step of its own would cost its imports each time.
         dg.Definitions(executor=dg.in_process_executor),

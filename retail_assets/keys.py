@@ -7,6 +7,7 @@ WAREHOUSE_POOL: Final = "warehouse"
 
 INGEST_JOB: Final = "ingest"
 BUILD_JOB: Final = "build"
+ATTEST_JOB: Final = "attest"
 EXPORT_GROUP: Final = "erp_export"
 
 #: Run tags: which set of checked materializations an export run posts, and for which entity.
@@ -46,6 +47,15 @@ def gate_check_name(invariant: str, entity_code: str) -> str:
 def export_asset_path(entity_code: str) -> list[str]:
     """Asset key path of an entity's posted journals."""
     return ["erp_export", f"journals_{entity_code.lower()}"]
+
+
+#: Check of every attestation: what was posted is still what the ERP holds.
+ATTESTED_CHECK: Final = "posted_equals_erp"
+
+
+def attestation_asset_path(entity_code: str) -> list[str]:
+    """Asset key path of the read-back of an entity's posted journals."""
+    return ["erp_export", f"attestation_{entity_code.lower()}"]
 
 
 def export_job_name(entity_code: str) -> str:

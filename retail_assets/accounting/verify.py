@@ -49,12 +49,12 @@ def verify(
 
 
 def _posted_by_audit(entries: Iterable[audit.AuditEntry]) -> dict[str, Mapping[str, Any] | None]:
-    """What the audit log says is posted, by key; None once the document was cancelled."""
+    """What the audit log says is posted, by key; None once the document was cancelled or is no longer what it was."""
     posted: dict[str, Mapping[str, Any] | None] = {}
     for entry in entries:
-        if entry.action == "posting.posted":
+        if entry.action in ("posting.posted", "posting.attested"):
             posted[entry.subject] = entry.content()
-        elif entry.action == "posting.cancelled":
+        elif entry.action in ("posting.cancelled", "posting.drifted"):
             posted[entry.subject] = None
     return posted
 

@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -34,7 +34,7 @@ _DBT_STEP: Final = re.compile(r"(\d+) of (\d+) (?:START|OK|PASS|WARN|FAIL|ERROR|
 
 @dataclass
 class ChainResult:
-    """What a run of the chain did: failures by step, and per entity what was posted, or what its gate holds it for.
+    """What a run did: failures by step, and per entity what was posted or read back, or what its gate holds it for.
 
     An entity whose latest batch was posted before is in neither.
     """
@@ -43,6 +43,7 @@ class ChainResult:
     failed_checks: list[str] = field(default_factory=list)
     posted: dict[str, dict[str, Any]] = field(default_factory=dict)
     held: dict[str, str] = field(default_factory=dict)
+    attested: dict[str, dict[str, Any]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -98,6 +99,24 @@ def post_entities(settings: Settings, console: Console, entities: list[str]) -> 
     return result
 
 
+def attest_entities(settings: Settings, console: Console, entities: list[str]) -> ChainResult:
+    """Read everything that was posted for the given entities back from their ERPs."""
+    prepare_home(settings)
+    os.environ.update(environment(settings))
+    result = ChainResult()
+    definitions = build_definitions(settings)
+    names = {dg.AssetKey(keys.attestation_asset_path(entity)): entity for entity in entities}
+    with _instance(settings) as instance, _phase(console, result, "Reading back what was posted"):
+        done = _execute(definitions, instance, keys.ATTEST_JOB, console, result, chosen=list(names))
+    for event in done.get_asset_materialization_events():
+        metadata = event.materialization.metadata
+        entity = names[event.materialization.asset_key]
+        result.attested[entity] = {name: metadata[name].value for name in ("documents", "equal", "drifted")}
+        if metadata["drifted"].value:
+            console.print(f"    {entity}: {metadata['problems'].value}", highlight=False, markup=False)
+    return result
+
+
 @contextmanager
 def _instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     with sole_runner(settings), dg.DagsterInstance.get() as instance:
@@ -134,6 +153,7 @@ def _execute(
     console: Console,
     result: ChainResult,
     tags: dict[str, str] | None = None,
+    chosen: Sequence[dg.AssetKey] | None = None,
 ) -> dg.ExecuteInProcessResult:
     job = definitions.resolve_job_def(job_name)
     shown = shown_progress(lambda line: console.print(f"    [dim]{escape(line)}[/dim]", highlight=False))
@@ -141,6 +161,7 @@ def _execute(
         done = job.execute_in_process(
             instance=instance,
             run_config=_QUIET,
+            asset_selection=chosen,
             tags={**(tags or {}), keys.RUNNER_TAG: keys.COMMAND_RUNNER},
             raise_on_error=False,
         )

@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 from rich.console import Console
 
-from retail_assets import money
+from retail_assets import keys, money
 from retail_assets.commands.ledger import plans, verify_all
 from retail_assets.commands.run import ChainResult
 from retail_assets.commands.summary import figures, summarise
@@ -158,6 +158,20 @@ def test_the_evidence_verifies(shop: Retailer, first_run: ChainResult) -> None:
     problems, checked = verify_all(shop.settings(), with_erp=True)
     assert problems == []
     assert checked["documents_read_back"] == sum(posted["posted"] for posted in first_run.posted.values())
+
+
+def test_what_is_changed_at_the_erp_is_attested_as_drift(shop: Retailer, first_run: ChainResult) -> None:
+    """A document that somebody edits after posting would otherwise stay unseen until the audit."""
+    posted = first_run.posted["JP"]["posted"]
+    assert shop.attest(["JP"]).attested == {"JP": {"documents": posted, "equal": posted, "drifted": 0}}
+    document = shop.erp("Journal Entry", ["name", "company"])[-1]
+    entity = next(e.code for e in shop.settings().configuration.entities if e.company == document["company"])
+    with shop.changed_at_the_erp(document["name"], posting_date="2020-01-01"):
+        changed = shop.attest([entity])
+        assert changed.attested[entity]["drifted"] == 1
+        assert changed.failed_checks == [keys.ATTESTED_CHECK]
+        assert document["name"] in shop.printed
+    assert shop.attest([entity]).ok
 
 
 def test_documents_that_were_not_read_back_are_not_counted(shop: Retailer, first_run: ChainResult) -> None:

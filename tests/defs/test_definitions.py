@@ -63,7 +63,8 @@ def test_every_step_that_opens_the_warehouse_waits_for_its_slot(definitions: dg.
     steps = {node.name: node.definition for job in definitions.resolve_all_job_defs() for node in job.nodes}
     assert {"load_cedar_us", "dbt_models", "posting_gate", "erp_export__journals_us"} <= steps.keys()
     pools = {name: step.pool for name, step in steps.items() if isinstance(step, dg.OpDefinition)}
-    assert pools == dict.fromkeys(steps, keys.WAREHOUSE_POOL)
+    elsewhere = {f"erp_export__attestation_{entity}" for entity in ("us", "de", "jp")}
+    assert pools == {name: None if name in elsewhere else keys.WAREHOUSE_POOL for name in steps}
 
 
 def test_the_sensors_are_on(definitions: dg.Definitions) -> None:
@@ -74,6 +75,14 @@ def test_the_sensors_are_on(definitions: dg.Definitions) -> None:
         *(keys.gate_sensor_name(entity) for entity in ("US", "DE", "JP")),
     }  # fmt: skip
     assert all(sensor.default_status is dg.DefaultSensorStatus.RUNNING for sensor in sensors.values())
+
+
+def test_what_was_posted_is_read_back_every_night(definitions: dg.Definitions) -> None:
+    """Changes at the ERP that nobody looks for are found by the auditor."""
+    (schedule,) = definitions.schedules or []
+    assert isinstance(schedule, dg.ScheduleDefinition)
+    assert schedule.job_name == keys.ATTEST_JOB
+    assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
 
 
 def test_the_export_depends_on_every_gated_mart(definitions: dg.Definitions) -> None:

@@ -3,8 +3,9 @@
 import io
 import json
 import os
+import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -16,7 +17,7 @@ import requests
 from rich.console import Console
 
 from retail_assets.commands.ledger import prepare_erps
-from retail_assets.commands.run import ChainResult, run_chain
+from retail_assets.commands.run import ChainResult, attest_entities, run_chain
 from retail_assets.sandbox.generator import generate
 from retail_assets.sandbox.server import RunningServer, running_server
 from retail_assets.settings import Settings, load_settings, sandbox_credentials
@@ -43,6 +44,29 @@ class Retailer:
         assert isinstance(console.file, io.StringIO)
         self.printed = console.file.getvalue()
         return result
+
+    def attest(self, entities: list[str]) -> ChainResult:
+        """What was posted, read back."""
+        console = Console(file=io.StringIO(), width=200)
+        with environment(self._environment()):
+            result = attest_entities(load_settings(), console, entities)
+        assert isinstance(console.file, io.StringIO)
+        self.printed = console.file.getvalue()
+        return result
+
+    @contextmanager
+    def changed_at_the_erp(self, document: str, **values: str) -> Iterator[None]:
+        """A journal entry with other values, behind the ERP's back, while the block runs."""
+        columns = ", ".join(values)
+        assignments = ", ".join(f"{column} = ?" for column in values)
+        update = f'UPDATE "Journal Entry" SET {assignments} WHERE name = ?'
+        with closing(sqlite3.connect(self.home / "sandbox" / "erp.sqlite", timeout=30, isolation_level=None)) as erp:
+            before = erp.execute(f'SELECT {columns} FROM "Journal Entry" WHERE name = ?', [document]).fetchone()
+            erp.execute(update, [*values.values(), document])
+            try:
+                yield
+            finally:
+                erp.execute(update, [*before, document])
 
     def rows(self, query: str) -> list[dict[str, Any]]:
         """Rows of the warehouse."""

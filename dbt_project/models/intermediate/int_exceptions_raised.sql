@@ -14,6 +14,7 @@ with raised as (
         "int_exceptions_stock",
         "int_exceptions_documents",
         "int_exceptions_records",
+        "int_exceptions_attestations",
     ]) | indent(4) }}
 )
 

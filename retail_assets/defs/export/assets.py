@@ -55,7 +55,7 @@ def _journals(settings: Settings, entity: Entity) -> dg.AssetsDefinition:
             "Items with an open exception are held; all others go."
         ),
         owners=["team:finance"],
-        kinds={"erpnext", "python"},
+        kinds={settings.configuration.erp(entity.erp).system, "python"},
         tags={"layer": "export", "entity": entity.code.lower()},
         pool=keys.WAREHOUSE_POOL,
     )

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from retail_assets import money
 from retail_assets.contracts import Table, tables_of
-from retail_assets.ops import drift, load_log, outbox, quarantine
+from retail_assets.ops import attestations, drift, load_log, outbox, quarantine
 from retail_assets.settings import Settings
 from retail_assets.sources.records import from_rows
 from retail_assets.sources.schema import dlt_columns
@@ -45,6 +45,7 @@ def ops_source(settings: Settings, operations: Engine) -> Sequence[DltResource]:
         "quarantine": lambda: quarantine.rows(operations),
         "source_drift": lambda: drift.rows(operations),
         "postings": lambda: outbox.rows(operations),
+        "attestations": lambda: attestations.rows(operations),
     }
     return tuple(_resource(contract, readers[contract.name], settings) for contract in tables_of("ops"))
 
