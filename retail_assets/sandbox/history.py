@@ -115,6 +115,8 @@ class StoreHistory:
         self._watchers = watchers
         self._next_meta = 1
         self._authorised = ""
+        #: Orders that wait for the one whose charge pays them as well, by their id.
+        self._waiting: dict[int, Order] = {}
         #: The order behind each movement of the other accounts: (gateway id, serial) → order.
         self.channel_orders: dict[tuple[str, int], Order] = {}
         self.channel_refunds: dict[tuple[str, int], Refund] = {}
@@ -138,7 +140,10 @@ class StoreHistory:
             return
         payment = None
         transaction_id, metas = "", {}
-        if plan.kind not in _UNPAID:
+        if plan.is_paid_with_another:
+            self._waiting[plan.id] = order
+            self.counts["paid_orders"] += 1
+        elif plan.kind not in _UNPAID:
             payment = self._pay(order, refunds, intent_id)
             transaction_id, metas = self._notes(order, payment, refunds, intent_id)
         elif plan.failed_attempts:
@@ -229,6 +234,8 @@ class StoreHistory:
             return None
         if plan.case is Case.TEST_CHARGE:
             account.other_charge(order, plan.paid - 30, account.new_id("pi"), live=False)
+        if plan.paid_with:
+            return self._pay_together(order, self._waiting.pop(plan.paid_with.id), intent_id)
         charged_at = plan.paid - 3
         amount = order.total
         rate = None
@@ -269,6 +276,20 @@ class StoreHistory:
             line = second or unknown or (disputes[0] if disputes else payment.line)
             at_risk = abs(amount - order.total) or amount
             self._find(plan.case, order.key, line, at_risk, order.currency)
+        return payment
+
+    def _pay_together(self, order: Order, other: Order, intent_id: str) -> Payment:
+        """One charge for two orders, which it names both."""
+        charged_at = order.plan.paid - 3
+        payment = self._account.charge(
+            order, order.total + other.total, charged_at, intent_id, evidence=Evidence.ORDER_NUMBER, order_key=None,
+            numbers=f"{other.plan.number}, {order.plan.number}",
+        )  # fmt: skip
+        self.lines.append(payment.line)
+        for one in (order, other):
+            self._books.sale(one, charged_at, held=False)
+        self._books.refund_line(payment.line)
+        self._find(order.plan.case, order.key, payment.line, payment.amount, order.currency)
         return payment
 
     def _given_back(self, order: Order, refunds: list[Refund]) -> int:

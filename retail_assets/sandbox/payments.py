@@ -113,13 +113,14 @@ class StripeAccount:
         charge_id: str | None = None,
         authorised: int = 0,
         second: tuple[int, int] | None = None,
+        numbers: str = "",
     ) -> Payment:
         """A succeeded charge of ``amount`` in the order's currency, with its ledger line.
 
         ``order_key`` is whose money it truly is: None for a charge whose order does not exist. ``refunds`` is what will
         have been given back by the end. Of a larger ``authorised`` amount all is booked and the rest taken back at
         once, as older versions of the API do. ``second`` is the amount of a later capture, which is part of ``amount``,
-        and its time.
+        and its time. ``numbers`` are those of several orders that it pays.
         """
         charge_id = charge_id or self.new_id("ch")
         card_country = self._card_country(order)
@@ -150,6 +151,7 @@ class StripeAccount:
         body = self._charge_body(order, charge_id, held, at, intent_id, card_country, brand, evidence)
         body |= {
             "amount_captured": amount, "amount_refunded": refunds + held - amount, "balance_transaction": line.id,
+            "metadata": body["metadata"] | ({"order_id": numbers} if numbers else {}),
             "captured": True, "disputed": disputed, "paid": True, "refunded": refunds == amount, "status": "succeeded",
         }  # fmt: skip
         self._add_charge(body)

@@ -61,6 +61,7 @@ class Case(StrEnum):
     STALE_AUTHORISATION = "stale_authorisation"
     TEST_CHARGE = "test_charge"
     REFUND_FAILED = "refund_failed"
+    SEVERAL_ORDERS = "several_orders_in_one_charge"
 
 
 class AccountCase(StrEnum):
@@ -180,6 +181,9 @@ class OrderPlan:
     refunded_there: int = 0
     #: When someone changed a paid and completed order.
     edited: int = 0
+    #: The earlier order that is paid by the same charge; it has no payment of its own.
+    paid_with: "OrderPlan | None" = None
+    is_paid_with_another: bool = False
     #: The gateway account that takes the money, where it is not the store's Stripe account.
     channel: str = ""
     id: int = 0
@@ -247,6 +251,7 @@ class Planner:
     def plan(self, count: int, cases: list[Case]) -> list[OrderPlan]:
         """``count`` orders (deleted ones come on top) in order of creation, with ids and numbers."""
         plans = [self._planted(case) for case in cases]
+        plans += [plan.paid_with for plan in plans if plan.paid_with]
         ordinary = count - sum(plan.kind is not Kind.DELETED for plan in plans)
         if ordinary < 0:
             raise ValueError(f"{count} orders are too few for the {len(cases)} planted cases of {self._store.store_id}")
@@ -260,6 +265,8 @@ class Planner:
         """Let some of the ordinary paid orders be paid over other gateway accounts."""
         for plan in plans:
             # Providers show a payment some hours late; the last ones stay with Stripe, which does not.
+            if plan.is_paid_with_another:
+                continue
             if plan.kind is Kind.PAID and plan.case is Case.NONE and plan.paid < self._window.last - 6 * _HOUR:
                 roll = rng.randrange(1000)
                 for channel in channels:
@@ -344,7 +351,14 @@ class Planner:
             Case.STALE_AUTHORISATION,
         )  # fmt: skip
         self._pay(plan, Evidence.CHARGE_ID if strong else _pick(rng, _EVIDENCE))
-        if case is Case.ORDER_MISSING:
+        if case is Case.SEVERAL_ORDERS:
+            plan.evidence = Evidence.ORDER_NUMBER
+            plan.paid_with = OrderPlan(plan.created - rng.randint(_HOUR, 5 * _HOUR), Kind.PAID)
+            plan.paid_with.is_paid_with_another = True
+            plan.paid_with.evidence = Evidence.ORDER_NUMBER
+            plan.paid_with.paid = plan.paid + 1
+            self._complete(plan.paid_with)
+        elif case is Case.ORDER_MISSING:
             plan.kind = Kind.DELETED
         elif case is Case.DUPLICATE_PAYMENT:
             plan.second_charge = plan.paid + rng.randint(30, 900)

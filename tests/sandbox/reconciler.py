@@ -31,7 +31,15 @@ def _of_gateway(state: State, gateway: GatewayProfile, as_of: int) -> set[tuple[
     authorised = {charge["id"] for charge in succeeded if not charge["captured"]}
     found: set[tuple[str, str]] = set()
     charges_of: dict[int, list[dict[str, Any]]] = {}
+    together = set()
     for charge in charges:
+        numbers = charge["metadata"].get("order_id", "").split(", ")
+        if len(numbers) > 1:
+            paid = [order for order in orders if order["number"] in numbers]
+            total = money.from_minor(charge["amount"], charge["currency"], "stripe")
+            assert sum(Decimal(order["total"]) for order in paid) == total, f"{charge['id']} is another sum"
+            together |= {order["id"] for order in paid}
+            continue
         candidates = candidates_of(charge, orders, gateway)
         assert len(candidates) <= 1, f"{charge['id']} could belong to several orders"
         if not candidates:
@@ -41,7 +49,7 @@ def _of_gateway(state: State, gateway: GatewayProfile, as_of: int) -> set[tuple[
     for order in orders:
         if order["transaction_id"] in authorised:
             found.add(("stale_authorisation", f"{store_id}:{order['id']}"))
-        else:
+        elif order["id"] not in together:
             found |= _of_order(order, charges_of.get(order["id"], []), gateway)
     for dispute in state.rows(gateway_id, "disputes"):
         if dispute["status"] == "needs_response":
