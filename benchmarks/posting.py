@@ -14,10 +14,10 @@ from typing import Any, Final
 import requests
 
 from benchmarks.measure import ROUNDS, Result
-from retail_assets.accounting.plan import plan_entity
+from retail_assets.accounting.plan import Plan, plan_entity
 from retail_assets.accounting.posting import apply
 from retail_assets.ops.store import open_store
-from tests.accounting.ledgers import EURO_BOOKS, euros
+from tests.accounting.ledgers import EURO_BOOKS, header_row, ledger, line_row
 from tests.erp.tryton import TrytonErp, running_erp
 from tests.support.tryton import DATABASE, template
 
@@ -30,7 +30,7 @@ _CONTEXT: Final = {"company": 1}
 
 
 def posting() -> Iterator[Result]:
-    """Two lines each, through the outbox with all its proofs, against a loop that creates and posts and looks no more.
+    """Three lines each, through the outbox with all its proofs; against a loop that creates and posts and never looks.
 
     Both are given their entries ready to send: ours as a plan, the loop as Tryton's own values.
     """
@@ -62,8 +62,7 @@ def _per_entry(entries: int, work: Callable[[], None]) -> float:
 
 def _plan_applied(erp: TrytonErp, folder: Path, number: int) -> Callable[[], None]:
     store = open_store(f"sqlite:///{folder / f'operations_{number}.sqlite'}")
-    wanted = euros({f"bench/{number}/{entry}": "1.23" for entry in range(ENTRIES)})
-    plan = plan_entity(EURO_BOOKS, wanted, [])
+    plan = _plan(f"bench/{number}", ENTRIES)
     poster = erp.poster_with()
 
     def work() -> None:
@@ -71,6 +70,22 @@ def _plan_applied(erp: TrytonErp, folder: Path, number: int) -> Callable[[], Non
         assert apply(plan, store, poster, now=_NOW, actor="bench", run_id="bench", anchor_path=anchor).complete
 
     return work
+
+
+def _plan(name: str, entries: int) -> Plan:
+    """A fee with its tax, for each entry: three lines."""
+    desired = []
+    changes = {"entity_code": EURO_BOOKS.entity_code, "base_currency_code": "EUR", "currency_code": "EUR"}
+    for number in range(entries):
+        entry_id = f"{name}/{number}"
+        lines = [
+            line_row(entry_id, 1, "6100", debit="1.00", **changes),
+            line_row(entry_id, 2, "6910", debit="0.19", **changes),
+            line_row(entry_id, 3, "1250", credit="1.19", **changes),
+        ]
+        header = {key: value for key, value in changes.items() if key != "currency_code"}
+        desired.append((header_row(entry_id, lines, **header), lines))
+    return plan_entity(EURO_BOOKS, ledger(*desired), [])
 
 
 class _Bare:
@@ -85,8 +100,7 @@ class _Bare:
 
     def work(self, entries: int, size: int) -> Callable[[], None]:
         run = uuid.uuid4().hex
-        wanted = plan_entity(EURO_BOOKS, euros({f"bare/{run}/{entry}": "1.23" for entry in range(entries)}), [])
-        moves = [self._move(item.entry) for item in wanted.items]
+        moves = [self._move(item.entry) for item in _plan(f"bare/{run}", entries).items]
 
         def work() -> None:
             for start in range(0, entries, size):

@@ -10,7 +10,7 @@ halves, so that one bad document stops no other. A process that dies leaves docu
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
@@ -31,7 +31,7 @@ from retail_assets.erp.protocol import (
     RejectedByErp,
 )
 from retail_assets.ops import audit, outbox
-from retail_assets.ops.outbox import ClaimLostError, NewPosting, Posting, PostingConflictError
+from retail_assets.ops.outbox import NewPosting, Posting, PostingConflictError
 from retail_assets.ops.store import exclusive, reading, writing
 
 Outcome = Literal["posted", "adopted", "already", "rejected", "drift", "unknown", "unavailable", "outdated", "not_sent"]
@@ -164,7 +164,7 @@ def apply(
 
 def acknowledge_cancelled(
     engine: Engine, poster: Poster, posting_key: str, *, now: datetime, actor: str, reason: str
-) -> Posting:
+) -> None:
     """Accept that a person cancelled a document at the ERP, so that the next plan may post a new revision.
 
     This is the way out of ``posted_drift``: someone cancels the wrong document in the ERP, then says so here.
@@ -189,10 +189,9 @@ def acknowledge_cancelled(
         raise ValueError(f"{posting.erp_document} is {found.state} at the ERP: cancel it there first")
     with writing(engine) as connection:
         note = f"cancelled at the ERP, acknowledged by {actor}: {reason}"
-        changed = outbox.mark_cancelled(connection, posting_key, code=CANCELLED_AT_ERP, error=note, now=now)
+        outbox.mark_cancelled(connection, posting_key, code=CANCELLED_AT_ERP, error=note, now=now)
         details = {"document": posting.erp_document, "reason": reason, "state_at_erp": found.state if found else "gone"}
         audit.append(connection, at=now, actor=actor, action="posting.cancelled", subject=posting_key, details=details)
-    return changed
 
 
 def _refuse_mass_withdrawal(plan: Plan, allowed: bool) -> None:
@@ -236,6 +235,7 @@ class _Worker:
         self._run_id = run_id
         self._pause = pause
         self._token = f"{run_id}/{uuid.uuid4().hex}"
+        self._payload_hashes: dict[str, str] = {}
 
     def run(self, most_unavailable: int, result: PostingResult) -> Iterator[ItemResult]:
         """Post the items; see ``apply``."""
@@ -278,22 +278,24 @@ class _Worker:
             self._audit(connection, "plan.applied", f"plan:{self._plan.entity_code}", details)
 
     def _batch(self, items: Sequence[PlanItem]) -> Iterator[ItemResult]:
-        results: list[ItemResult] = []
         unposted: list[PlanItem] = []
         with writing(self._engine) as connection:
             histories = outbox.histories(connection, [item.entry_id for item in items])
-            for item in items:
-                try:
-                    _refuse_outdated(item, self._plan.entity_code, histories[item.entry_id])
-                    row = self._claim(connection, item)
-                except PostingConflictError as error:
-                    results.append(ItemResult(item.posting_key, "outdated", message=str(error)))
-                    continue
-                if row.state == outbox.POSTED:
-                    results.append(ItemResult(item.posting_key, "already", row.erp_document))
-                else:
-                    unposted.append(item)
-        yield from results
+            outdated = {item.posting_key: _outdated(item, self._plan.entity_code, histories) for item in items}
+            timely = [self._wanted(item) for item in items if not outdated[item.posting_key]]
+            claimed = outbox.claim(
+                connection, timely, worker=self._token, run_id=self._run_id, actor=self._actor, now=self._now
+            )
+        for item in items:
+            row = claimed.get(item.posting_key)
+            if row is None or isinstance(row, PostingConflictError):
+                message = outdated[item.posting_key] if row is None else str(row)
+                yield ItemResult(item.posting_key, "outdated", message=message)
+            elif row.state == outbox.POSTED:
+                yield ItemResult(item.posting_key, "already", row.erp_document)
+            else:
+                unposted.append(item)
+                self._payload_hashes[item.posting_key] = row.payload_hash
         if unposted:
             yield from self._settle(unposted)
 
@@ -313,7 +315,8 @@ class _Worker:
                 yield self._failed(rest[0], "rejected", trouble.code, str(trouble))
                 return
         elif tries > _MOST_SENDS:
-            yield ItemResult(rest[0].posting_key, "unavailable", message=str(trouble))
+            outcome: Outcome = "unavailable" if isinstance(trouble, ErpUnavailable) else "unknown"
+            yield ItemResult(rest[0].posting_key, outcome, message=str(trouble))
             return
         else:
             # A request that is still being worked on at the ERP is to end before it is looked for.
@@ -343,8 +346,8 @@ class _Worker:
             sent = yield from self._send(wanted)
             yield from self._prove(sent, adopted=False)
 
-    def _claim(self, connection: Connection, item: PlanItem) -> Posting:
-        new = NewPosting(
+    def _wanted(self, item: PlanItem) -> NewPosting:
+        return NewPosting(
             posting_key=item.posting_key,
             entry_id=item.entry_id,
             revision=item.revision,
@@ -355,7 +358,6 @@ class _Worker:
             payload=to_payload(item.entry),
             posting_date=item.entry.posting_date,
         )
-        return outbox.claim(connection, new, worker=self._token, run_id=self._run_id, actor=self._actor, now=self._now)
 
     def _send(self, items: Sequence[PlanItem]) -> Generator[ItemResult, None, list[tuple[PlanItem, str]]]:
         """Send in one call; returns each item with its document. What another worker has taken over is left out."""
@@ -375,19 +377,13 @@ class _Worker:
         return list(zip(ours, documents, strict=True))
 
     def _noted(
-        self, items: Sequence[PlanItem], note: Callable[..., Posting], **details: str
+        self, items: Sequence[PlanItem], note: Callable[..., set[str]], **details: str
     ) -> tuple[list[PlanItem], list[ItemResult]]:
         """Note something in the outbox; returns the items that are still ours, and the results of the others."""
-        ours: list[PlanItem] = []
-        lost: list[ItemResult] = []
         with writing(self._engine) as connection:
-            for item in items:
-                try:
-                    note(connection, item.posting_key, worker=self._token, now=self._now, **details)
-                    ours.append(item)
-                except ClaimLostError as error:
-                    lost.append(ItemResult(item.posting_key, "outdated", message=str(error)))
-        return ours, lost
+            keys = note(connection, [item.posting_key for item in items], worker=self._token, now=self._now, **details)
+        lost = [item.posting_key for item in items if item.posting_key not in keys]
+        return [item for item in items if item.posting_key in keys], [_lost(key) for key in lost]
 
     def _prove(self, sent: Sequence[tuple[PlanItem, str]], *, adopted: bool) -> Iterator[ItemResult]:
         """Read back, compare, and note what is as intended as posted."""
@@ -400,36 +396,38 @@ class _Worker:
         if drafts:
             posted |= self._poster.read_back(drafts)
         flaws = {item.posting_key: _flaws(item, document, posted.get(document)) for item, document in sent}
-        results: list[ItemResult] = []
-        with writing(self._engine) as connection:
-            for item, document in sent:
-                if not flaws[item.posting_key]:
-                    results.append(self._posted(connection, item, document, adopted))
-        yield from results
+        good = [(item, document) for item, document in sent if not flaws[item.posting_key]]
+        yield from self._posted(good, adopted) if good else ()
         for item, document in sent:
             if flaws[item.posting_key]:
                 yield self._failed(item, "drift", _DRIFT, flaws[item.posting_key], document)
 
-    def _posted(self, connection: Connection, item: PlanItem, document: str, adopted: bool) -> ItemResult:
-        key = item.posting_key
-        try:
-            row = outbox.mark_posted(connection, key, worker=self._token, document=document, now=self._now)
-        except ClaimLostError as error:
-            return ItemResult(key, "outdated", message=str(error))
-        details = {
-            "document": document,
-            "entry_id": item.entry_id,
-            "revision": item.revision,
-            "kind": item.kind,
-            "entity_code": row.entity_code,
-            "erp_id": row.erp_id,
-            "payload_hash": row.payload_hash,
-            "content_hash": row.content_hash,
-            "run_id": self._run_id,
-            "found_at_erp": adopted,
-        }
-        self._audit(connection, "posting.posted", key, details)
-        return ItemResult(key, "adopted" if adopted else "posted", document)
+    def _posted(self, proven: Sequence[tuple[PlanItem, str]], adopted: bool) -> list[ItemResult]:
+        """Note documents as posted, together with their audit entries."""
+        documents = {item.posting_key: document for item, document in proven}
+        with writing(self._engine) as connection:
+            ours = outbox.mark_posted(connection, documents, worker=self._token, now=self._now)
+            details = {
+                item.posting_key: {
+                    "document": document,
+                    "entry_id": item.entry_id,
+                    "revision": item.revision,
+                    "kind": item.kind,
+                    "entity_code": self._plan.entity_code,
+                    "erp_id": self._plan.books.erp_id,
+                    "payload_hash": self._payload_hashes[item.posting_key],
+                    "content_hash": item.content_hash,
+                    "run_id": self._run_id,
+                    "found_at_erp": adopted,
+                }
+                for item, document in proven
+                if item.posting_key in ours
+            }
+            audit.append_all(connection, details, at=self._now, actor=self._actor, action="posting.posted")
+        outcome: Outcome = "adopted" if adopted else "posted"
+        return [
+            ItemResult(key, outcome, document) if key in ours else _lost(key) for key, document in documents.items()
+        ]
 
     def _not_sent(self, item: PlanItem) -> ItemResult:
         key, message = item.posting_key, "it never arrived at the ERP, and is not wanted any more"
@@ -440,19 +438,16 @@ class _Worker:
         self, item: PlanItem, outcome: Outcome, code: str, message: str, document: str | None = None
     ) -> ItemResult:
         key = item.posting_key
-        try:
-            with writing(self._engine) as connection:
-                before = outbox.find(connection, key)
-                outbox.mark_failed(
-                    connection, key, worker=self._token, code=code, error=message, now=self._now, document=document
-                )
-                # The same refusal again is no news, and a run that changes nothing leaves no trace.
-                if before is None or (before.error_code, before.last_error) != (code, message):
-                    details = {"code": code, "message": message, "document": document, "run_id": self._run_id}
-                    self._audit(connection, "posting.failed", key, details)
-        except ClaimLostError as error:
-            return ItemResult(key, "outdated", document, str(error))
-        return ItemResult(key, outcome, document, message)
+        with writing(self._engine) as connection:
+            before = outbox.find(connection, key)
+            ours = outbox.mark_failed(
+                connection, key, worker=self._token, code=code, error=message, now=self._now, document=document
+            )
+            # The same refusal again is no news, and a run that changes nothing leaves no trace.
+            if ours and (before is None or (before.error_code, before.last_error) != (code, message)):
+                details = {"code": code, "message": message, "document": document, "run_id": self._run_id}
+                self._audit(connection, "posting.failed", key, details)
+        return ItemResult(key, outcome, document, message) if ours else _lost(key)
 
     def _audit(self, connection: Connection, action: str, subject: str, details: dict[str, Any]) -> None:
         audit.append(connection, at=self._now, actor=self._actor, action=action, subject=subject, details=details)
@@ -471,17 +466,18 @@ def _flaws(item: PlanItem, document: str, found: PostedDocument | None) -> str:
     return f"{document}: " + "; ".join(map(str, flaws)) if flaws else ""
 
 
-def _refuse_outdated(item: PlanItem, entity_code: str, history: Sequence[Posting]) -> None:
-    """The outbox may have moved on between plan and claim: a revision may only follow a reversed one."""
-    here = [row for row in history if row.entity_code == entity_code]
+def _lost(key: str) -> ItemResult:
+    return ItemResult(key, "outdated", message=f"{key} is no longer ours: another worker has taken it over")
+
+
+def _outdated(item: PlanItem, entity_code: str, histories: Mapping[str, Sequence[Posting]]) -> str:
+    """Why the outbox has moved on since the plan was made, if it has: a revision may only follow a reversed one."""
+    here = [row for row in histories[item.entry_id] if row.entity_code == entity_code]
     at_erp = {(row.kind, row.revision) for row in here if row.state in {outbox.SENT, outbox.POSTED}}
     live = {revision for kind, revision in at_erp if kind == "entry" and ("reversal", revision) not in at_erp}
     key = item.posting_key
     if item.kind == "entry" and live - {item.revision}:
-        raise PostingConflictError(
-            f"{key}: revision {min(live - {item.revision})} is posted and not reversed: plan again"
-        )
+        return f"{key}: revision {min(live - {item.revision})} is posted and not reversed: plan again"
     if item.kind == "reversal" and ("entry", item.revision) not in at_erp:
-        raise PostingConflictError(
-            f"{key}: revision {item.revision} is not posted, there is nothing to reverse: plan again"
-        )
+        return f"{key}: revision {item.revision} is not posted, there is nothing to reverse: plan again"
+    return ""

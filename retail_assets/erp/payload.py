@@ -1,9 +1,9 @@
 """A journal entry as canonical JSON, for the outbox, and back."""
 
 import json
-from dataclasses import asdict
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from retail_assets.erp.protocol import JournalEntry, JournalLine
 from retail_assets.ops.canonical import canonical_json
@@ -13,7 +13,12 @@ _AMOUNTS = ("debit", "credit", "base_debit", "base_credit", "exchange_rate")
 
 def to_payload(entry: JournalEntry) -> str:
     """The entry as RFC 8785 text, amounts as strings: equal entries have equal text."""
-    return canonical_json(asdict(entry))
+    # Not ``asdict``: it copies every amount.
+    return canonical_json(_fields(entry) | {"lines": [_fields(line) for line in entry.lines]})
+
+
+def _fields(record: JournalEntry | JournalLine) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in record.__slots__}
 
 
 def from_payload(payload: str) -> JournalEntry:

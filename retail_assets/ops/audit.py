@@ -69,11 +69,18 @@ class Head:
 def append(
     connection: Connection, *, at: datetime, actor: str, action: str, subject: str, details: Mapping[str, Any]
 ) -> AuditEntry:
-    """Add an entry to the chain, in the transaction that makes the change it tells of.
+    """Add an entry to the chain, in the transaction that makes the change it tells of; see ``append_all``."""
+    return append_all(connection, {subject: details}, at=at, actor=actor, action=action)[0]
+
+
+def append_all(
+    connection: Connection, details: Mapping[str, Mapping[str, Any]], *, at: datetime, actor: str, action: str
+) -> list[AuditEntry]:
+    """Add an entry for each subject to the chain, in the transaction that makes the changes they tell of.
 
     Args:
-        subject: what it is about: a posting key, an exception id, …
-        details: JSON-like; money as Decimal or text.
+        details: by subject, which is what an entry is about: a posting key, an exception id, …; JSON-like, money as
+            Decimal or text.
 
     Raises:
         TypeError: the details hold a float or a naive datetime.
@@ -81,12 +88,16 @@ def append(
     if connection.dialect.name == "postgresql":
         # Until the transaction ends nobody else can read the head; SQLite's write lock does the same.
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-    last = head(connection)
-    seq, moment, content = last.seq + 1, utc_text(at), canonical_json(dict(details))
-    entry_hash = _hash(seq, moment, actor, action, subject, content, last.entry_hash)
-    entry = AuditEntry(seq, moment, actor, action, subject, content, last.entry_hash, entry_hash)
-    connection.execute(insert(audit_log).values({name: getattr(entry, name) for name in _COLUMNS}))
-    return entry
+    last, moment = head(connection), utc_text(at)
+    made: list[AuditEntry] = []
+    for subject, each in details.items():
+        seq, content = last.seq + 1, canonical_json(dict(each))
+        entry_hash = _hash(seq, moment, actor, action, subject, content, last.entry_hash)
+        made.append(AuditEntry(seq, moment, actor, action, subject, content, last.entry_hash, entry_hash))
+        last = Head(seq, entry_hash)
+    if made:
+        connection.execute(insert(audit_log), [{name: getattr(each, name) for name in _COLUMNS} for each in made])
+    return made
 
 
 def head(connection: Connection) -> Head:

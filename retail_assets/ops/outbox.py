@@ -4,17 +4,17 @@ States: ``claimed`` (written down, certainly not sent) → ``sent`` (the request
 it) → ``posted`` (read back and equal to what was intended) or ``failed`` (refused by the ERP, or found there with other
 content). Writing ``sent`` before the request leaves is what makes a crash at any point recoverable.
 
-Every change names the worker that claimed the row and touches nothing if the claim has passed to somebody else. Workers
-take the lock ``posting_lock_name`` first: it ends with the process that holds it, so whoever holds it may take over the
-claims of a dead worker without waiting for a time-out.
+Every change is made to many rows at once, names the worker that claimed them, and leaves those alone whose claim has
+passed to somebody else. Workers take the lock ``posting_lock_name`` first: it ends with the process that holds it, so
+whoever holds it may take over the claims of a dead worker without waiting for a time-out.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, func, insert, select, update
+from sqlalchemy import Connection, Engine, case, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from retail_assets.ops.canonical import sha256_hex
@@ -39,10 +39,6 @@ _WAREHOUSE_COLUMNS: Final = (
     "posting_date",
     "posted_at",
 )
-
-
-class ClaimLostError(Exception):
-    """The row is claimed by another worker by now: stop, and leave the document to it."""
 
 
 class PostingConflictError(Exception):
@@ -106,80 +102,66 @@ def posting_lock_name(entity_code: str) -> str:
     return f"posting-{entity_code}"
 
 
-def claim(connection: Connection, new: NewPosting, *, worker: str, run_id: str, actor: str, now: datetime) -> Posting:
-    """Claim a document for ``worker``, who holds the entity's posting lock.
+def claim(
+    connection: Connection, wanted: Sequence[NewPosting], *, worker: str, run_id: str, actor: str, now: datetime
+) -> dict[str, Posting | PostingConflictError]:
+    """Claim documents for ``worker``, who holds the entity's posting lock.
 
     Returns:
-        The row. Its state says what to do: ``claimed`` look up, then send; ``sent`` look up, as an earlier worker died
-        or lost the answer; ``posted`` nothing.
-
-    Raises:
-        PostingConflictError: the key was sent or posted with other content.
+        For each key its row, or why it cannot be claimed: it was sent or posted with other content. The row's state
+        says what to do: ``claimed`` look up, then send; ``sent`` look up, as an earlier worker died or lost the answer;
+        ``posted`` nothing.
     """
     values = {"claimed_by": worker, "run_id": run_id, "actor": actor, "updated_at": now}
-    row = _locked(connection, new.posting_key)
-    if row is None:
-        try:
-            # Within a savepoint: on Postgres an error would end the transaction, and with it the claims of others.
-            with connection.begin_nested():
-                connection.execute(insert(posting_outbox).values(**_first_values(new), **values, created_at=now))
-        except IntegrityError as error:
-            raise PostingConflictError(
-                f"{new.posting_key}: revision {new.revision} ({new.kind}) of {new.entry_id} exists under another key"
-            ) from error
-        return _existing(connection, new.posting_key)
-    if row.state in {SENT, POSTED} and row.payload_hash != new.payload_hash:
-        raise PostingConflictError(f"{new.posting_key} was {row.state} with other content: make a new plan")
-    if row.state == POSTED:
-        return row
-    if row.state == SENT:
-        return _change(connection, new.posting_key, (SENT,), None, values)
-    # Nothing is at the ERP under this key: what was written down before may be replaced.
-    content = {
-        "state": CLAIMED,
-        "content_hash": new.content_hash,
-        "payload": new.payload,
-        "payload_hash": new.payload_hash,
-        "posting_date": new.posting_date,
-    }
-    return _change(connection, new.posting_key, (CLAIMED, FAILED), None, values | content)
+    there = _locked(connection, [new.posting_key for new in wanted])
+    fresh = [new for new in wanted if new.posting_key not in there]
+    claimed = _inserted(connection, fresh, values | {"created_at": now})
+    for new in wanted:
+        row = there.get(new.posting_key)
+        if row is not None:
+            claimed[new.posting_key] = _taken_over(connection, row, new, values)
+    return claimed
 
 
-def mark_sent(connection: Connection, posting_key: str, *, worker: str, now: datetime) -> Posting:
-    """Note, before the request leaves, that it may reach the ERP."""
+def mark_sent(connection: Connection, keys: Sequence[str], *, worker: str, now: datetime) -> set[str]:
+    """Note, before a request leaves, that it may reach the ERP.
+
+    Returns:
+        The keys that are still claimed by the worker; the others are not its to send, and were left alone. The same
+        holds for the other notes.
+    """
     values = {"state": SENT, "attempts": posting_outbox.c.attempts + 1, "updated_at": now}
-    return _change(connection, posting_key, (CLAIMED, SENT), worker, values)
+    return _change(connection, keys, (CLAIMED, SENT), worker, values)
 
 
 def mark_not_sent(
-    connection: Connection, posting_key: str, *, worker: str, code: str, error: str, now: datetime
-) -> Posting:
-    """Note that the request certainly did not reach the ERP (refused at the door, too many requests)."""
+    connection: Connection, keys: Sequence[str], *, worker: str, code: str, error: str, now: datetime
+) -> set[str]:
+    """Note that a request certainly did not reach the ERP (refused at the door, too many requests)."""
     values = {"state": CLAIMED, "error_code": code, "last_error": error, "updated_at": now}
-    return _change(connection, posting_key, (CLAIMED, SENT), worker, values)
+    return _change(connection, keys, (CLAIMED, SENT), worker, values)
 
 
 def mark_unknown(
-    connection: Connection, posting_key: str, *, worker: str, code: str, error: str, now: datetime
-) -> Posting:
-    """Note that nobody knows what became of the request; the row stays ``sent`` until a look-up settles it."""
-    return _change(
-        connection, posting_key, (SENT,), worker, {"error_code": code, "last_error": error, "updated_at": now}
-    )
+    connection: Connection, keys: Sequence[str], *, worker: str, code: str, error: str, now: datetime
+) -> set[str]:
+    """Note that nobody knows what became of a request; the rows stay ``sent`` until a look-up settles it."""
+    values = {"error_code": code, "last_error": error, "updated_at": now}
+    return _change(connection, keys, (SENT,), worker, values)
 
 
-def mark_posted(connection: Connection, posting_key: str, *, worker: str, document: str, now: datetime) -> Posting:
-    """Note that the document was read back from the ERP and is what was intended."""
+def mark_posted(connection: Connection, documents: Mapping[str, str], *, worker: str, now: datetime) -> set[str]:
+    """Note that these documents, by key, were read back from the ERP and are what was intended."""
     values = {
         "state": POSTED,
-        "erp_document": document,
+        "erp_document": case(documents, value=posting_outbox.c.posting_key),
         "posted_at": now,
         "error_code": None,
         "last_error": None,
         "claimed_by": None,
         "updated_at": now,
     }
-    return _change(connection, posting_key, (CLAIMED, SENT), worker, values)
+    return _change(connection, list(documents), (CLAIMED, SENT), worker, values)
 
 
 def mark_failed(
@@ -191,7 +173,7 @@ def mark_failed(
     error: str,
     now: datetime,
     document: str | None = None,
-) -> Posting:
+) -> set[str]:
     """Note that the ERP refused the document or, with ``document``, holds another one under its key."""
     values = {
         "state": FAILED,
@@ -201,31 +183,13 @@ def mark_failed(
         "claimed_by": None,
         "updated_at": now,
     }
-    return _change(connection, posting_key, (CLAIMED, SENT), worker, values)
+    return _change(connection, [posting_key], (CLAIMED, SENT), worker, values)
 
 
-def mark_cancelled(connection: Connection, posting_key: str, *, code: str, error: str, now: datetime) -> Posting:
+def mark_cancelled(connection: Connection, posting_key: str, *, code: str, error: str, now: datetime) -> set[str]:
     """Note that a person cancelled the document at the ERP; its key stays taken there."""
     values = {"state": FAILED, "posted_at": None, "error_code": code, "last_error": error, "updated_at": now}
-    return _change(connection, posting_key, (POSTED, FAILED), None, values)
-
-
-def mark_drifted(connection: Connection, posting_key: str, *, code: str, error: str, now: datetime) -> Posting:
-    """Note that the ERP no longer holds what was posted."""
-    values = {"state": FAILED, "error_code": code, "last_error": error, "updated_at": now}
-    return _change(connection, posting_key, (POSTED,), None, values)
-
-
-def mark_as_posted_again(connection: Connection, posting_key: str, *, now: datetime) -> Posting:
-    """Note that the ERP holds what was intended after all, which it did not when somebody looked before."""
-    values = {
-        "state": POSTED,
-        "posted_at": func.coalesce(posting_outbox.c.posted_at, now),
-        "error_code": None,
-        "last_error": None,
-        "updated_at": now,
-    }
-    return _change(connection, posting_key, (FAILED,), None, values)
+    return _change(connection, [posting_key], (POSTED, FAILED), None, values)
 
 
 def find(connection: Connection, posting_key: str) -> Posting | None:
@@ -261,40 +225,75 @@ def rows(engine: Engine) -> Iterator[dict[str, Any]]:
         yield {name: getattr(posting, name) for name in _WAREHOUSE_COLUMNS}
 
 
-def _first_values(new: NewPosting) -> dict[str, Any]:
-    return {field.name: getattr(new, field.name) for field in fields(NewPosting)} | {
-        "payload_hash": new.payload_hash,
-        "state": CLAIMED,
-        "attempts": 0,
-    }
-
-
-def _locked(connection: Connection, posting_key: str) -> Posting | None:
+def _locked(connection: Connection, keys: Sequence[str]) -> dict[str, Posting]:
     # SQLite has locked the whole file for this transaction already, and drops FOR UPDATE.
-    statement = select(*_COLUMNS).where(posting_outbox.c.posting_key == posting_key).with_for_update()
-    row = connection.execute(statement).one_or_none()
-    return Posting(*row) if row else None
+    statement = select(*_COLUMNS).where(posting_outbox.c.posting_key.in_(keys))
+    rows = connection.execute(statement.order_by(posting_outbox.c.posting_key).with_for_update())
+    return {row.posting_key: Posting(*row) for row in rows}
 
 
-def _existing(connection: Connection, posting_key: str) -> Posting:
-    posting = find(connection, posting_key)
-    if posting is None:
-        raise ClaimLostError(f"{posting_key} is not in the outbox")
-    return posting
+def _inserted(
+    connection: Connection, fresh: Sequence[NewPosting], values: Mapping[str, Any]
+) -> dict[str, Posting | PostingConflictError]:
+    """New rows, all at once; if one of them cannot be, each by itself."""
+    if not fresh:
+        return {}
+    rows = [_row(new, values) for new in fresh]
+    try:
+        # Within a savepoint: on Postgres an error would end the transaction, and with it the claims of others.
+        with connection.begin_nested():
+            connection.execute(insert(posting_outbox), [_values(row) for row in rows])
+    except IntegrityError:
+        if len(fresh) > 1:
+            return {key: row for new in fresh for key, row in _inserted(connection, [new], values).items()}
+        (new,) = fresh
+        conflict = f"{new.posting_key}: revision {new.revision} ({new.kind}) of {new.entry_id} exists under another key"
+        return {new.posting_key: PostingConflictError(conflict)}
+    return {row.posting_key: row for row in rows}
+
+
+def _row(new: NewPosting, values: Mapping[str, Any]) -> Posting:
+    first = {field.name: getattr(new, field.name) for field in fields(NewPosting)}
+    nothing = dict.fromkeys(("erp_document", "posted_at", "error_code", "last_error"))
+    return Posting(**first, **nothing, payload_hash=new.payload_hash, state=CLAIMED, attempts=0, **values)
+
+
+def _values(row: Posting) -> dict[str, Any]:
+    return {field.name: getattr(row, field.name) for field in fields(Posting)}
+
+
+def _taken_over(
+    connection: Connection, row: Posting, new: NewPosting, values: dict[str, Any]
+) -> Posting | PostingConflictError:
+    if row.state in {SENT, POSTED} and row.payload_hash != new.payload_hash:
+        return PostingConflictError(f"{new.posting_key} was {row.state} with other content: make a new plan")
+    if row.state == POSTED:
+        return row
+    if row.state == SENT:
+        _change(connection, [row.posting_key], (SENT,), None, values)
+        return replace(row, **values)
+    # Nothing is at the ERP under this key: what was written down before may be replaced.
+    content = {
+        "state": CLAIMED,
+        "content_hash": new.content_hash,
+        "payload": new.payload,
+        "payload_hash": new.payload_hash,
+        "posting_date": new.posting_date,
+    }
+    _change(connection, [row.posting_key], (CLAIMED, FAILED), None, values | content)
+    return replace(row, **values | content)
 
 
 def _change(
-    connection: Connection, posting_key: str, states: tuple[str, ...], worker: str | None, values: dict[str, Any]
-) -> Posting:
+    connection: Connection, keys: Sequence[str], states: tuple[str, ...], worker: str | None, values: dict[str, Any]
+) -> set[str]:
+    """Change the rows that are in one of the states and claimed by the worker, if one is named; returns their keys."""
     statement = (
         update(posting_outbox)
-        .where(posting_outbox.c.posting_key == posting_key, posting_outbox.c.state.in_(states))
+        .where(posting_outbox.c.posting_key.in_(keys), posting_outbox.c.state.in_(states))
         .values(**values)
-        .returning(*_COLUMNS)
+        .returning(posting_outbox.c.posting_key)
     )
     if worker is not None:
         statement = statement.where(posting_outbox.c.claimed_by == worker)
-    row = connection.execute(statement).one_or_none()
-    if row is None:
-        raise ClaimLostError(f"{posting_key} is no longer claimed by {worker}: another worker has taken it over")
-    return Posting(*row)
+    return set(connection.execute(statement).scalars())

@@ -25,7 +25,7 @@ STEPS: dict[str, tuple[Any, str, bool]] = {
     "before the read-back": (ErpNextPoster, "read_back", False),
     "after the read-back": (ErpNextPoster, "read_back", True),
     "posted written, not committed": (outbox, "mark_posted", True),
-    "audit written, not committed": (audit, "append", True),
+    "audit written, not committed": (audit, "append_all", True),
     "after the commit": (posting._Worker, "note_run", False),
     "before the anchor": (audit, "write_anchor", False),
     "in the middle of the anchor": (Path, "replace", False),

@@ -18,7 +18,7 @@ STEPS: dict[str, tuple[Any, str, bool]] = {
     "sent written, not committed": (outbox, "mark_sent", True),
     "between draft and posting": (TrytonPoster, "_post", False),
     "after the ERP committed": (TrytonPoster, "post", True),
-    "audit written, not committed": (audit, "append", True),
+    "audit written, not committed": (audit, "append_all", True),
 }
 
 

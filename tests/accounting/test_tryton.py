@@ -73,10 +73,9 @@ def test_a_ledger_changes_and_a_period_closes(sqlite_store: Engine, tryton_erp: 
 def test_a_document_that_is_gone_is_found(sqlite_store: Engine, tryton_erp: TrytonErp) -> None:
     """Nobody can delete a posted move in Tryton, but a database can be put back."""
     assert post(sqlite_store, tryton_erp, {"gone/1": "1"}).complete
-    found = tryton_erp.poster.read_back
-    tryton_erp.poster.read_back = lambda _: {}
-    (problem,) = verify(sqlite_store, None, {"erp_main": tryton_erp.poster})
-    tryton_erp.poster.read_back = found
+    poster = tryton_erp.poster_with()
+    poster.read_back = lambda documents: {}
+    (problem,) = verify(sqlite_store, None, {"erp_main": poster})
     assert "gone from the ERP" in problem.message
 
 

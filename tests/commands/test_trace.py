@@ -53,9 +53,9 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         content_hash="c" * 64, payload="{}", posting_date=date(2026, 10, 20),
     )  # fmt: skip
     with writing(store) as connection:
-        outbox.claim(connection, posting, worker="one", run_id="run", actor="ann", now=_NOW)
-        outbox.mark_sent(connection, posting.posting_key, worker="one", now=_NOW)
-        outbox.mark_posted(connection, posting.posting_key, worker="one", document="ACC-JV-1001", now=_NOW)
+        outbox.claim(connection, [posting], worker="one", run_id="run", actor="ann", now=_NOW)
+        outbox.mark_sent(connection, [posting.posting_key], worker="one", now=_NOW)
+        outbox.mark_posted(connection, {posting.posting_key: "ACC-JV-1001"}, worker="one", now=_NOW)
     store.dispose()
     return found
 

@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,6 +37,25 @@ def test_what_has_no_canonical_form_is_refused(value: object) -> None:
     """A float in the evidence would be money that passed through binary fractions."""
     with pytest.raises((TypeError, ValueError)):
         canonical_json(value)
+
+
+_TEXTS = st.text(max_size=8) | st.text(st.characters(max_codepoint=127), max_size=8)
+_PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | _TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_TEXTS, inner, max_size=4),
+)
+
+
+@given(_PLAIN)
+def test_the_text_is_that_of_the_standard(value: object) -> None:
+    """Whoever checks the evidence with another implementation must come to the same hashes."""
+    assert canonical_json(value) == rfc8785.dumps(value).decode()  # pyright: ignore[reportArgumentType]
+
+
+def test_an_integer_that_json_cannot_hold_is_refused() -> None:
+    """Another implementation would read another number."""
+    with pytest.raises(ValueError, match="too large"):
+        canonical_json({"a": 2**53})
 
 
 def test_times_are_utc_with_microseconds() -> None:
