@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -30,11 +30,13 @@ sandbox = typer.Typer(
 )
 exceptions = typer.Typer(help="What does not agree: typed, owned, aged.", no_args_is_help=True)
 quarantine = typer.Typer(help="Records that broke their contract.", no_args_is_help=True)
+approve = typer.Typer(help="What waits for a second person.", no_args_is_help=True)
 fees = typer.Typer(help="What gateways charge, against their contracts.", no_args_is_help=True)
 config = typer.Typer(help="The configuration.", no_args_is_help=True)
 app.add_typer(sandbox, name="sandbox")
 app.add_typer(exceptions, name="exceptions")
 app.add_typer(quarantine, name="quarantine")
+app.add_typer(approve, name="approve")
 app.add_typer(fees, name="fees")
 app.add_typer(config, name="config")
 
@@ -267,6 +269,69 @@ def exceptions_show(
     if not rows:
         _fail(f"there is no exception {identifier!r}; list them with: retail exceptions list", code=1)
     _print_json(rows[0]) if as_json else print_exception(_console(), rows[0])
+
+
+@approve.command("list")
+def approve_list(
+    everything: Annotated[bool, typer.Option("--all", help="Also those that are decided.")] = False,
+    entity: Entity = None,
+    as_json: Json = False,
+) -> None:
+    """List what waits for a second person, oldest first."""
+    from retail_assets.commands.approve import print_list, waiting
+
+    found = waiting(_settings(), everything=everything, entity_code=entity)
+    _print_json(found) if as_json else print_list(_console(), found)
+
+
+Approval = Annotated[str, typer.Argument(help="approval_id as listed, or the first part of it.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept as evidence.")]
+
+
+@approve.command("show")
+def approve_show(identifier: Approval, as_json: Json = False) -> None:
+    """Show one request: the document with its lines, who asked, and what was decided."""
+    from retail_assets.commands.approve import print_one, show
+
+    with _explained():
+        found = show(_settings(), identifier)
+    _print_json(found) if as_json else print_one(_console(), found)
+
+
+@approve.command("ask")
+def approve_ask(entity: Entity = None) -> None:
+    """Ask for the approvals that the plan waits for; posting asks by itself."""
+    from retail_assets.commands.approve import ask_for
+
+    settings = _settings()
+    _existing_warehouse(settings)
+    with _explained():
+        asked = ask_for(settings, _entities(settings, entity))
+    _console().print(f"{asked} new approvals are asked for: retail approve list", highlight=False)
+
+
+@approve.command("accept")
+def approve_accept(identifier: Approval, reason: Reason, as_json: Json = False) -> None:
+    """Approve a request of somebody else; the next run posts it."""
+    _decide(identifier, "approved", reason, as_json)
+
+
+@approve.command("reject")
+def approve_reject(identifier: Approval, reason: Reason, as_json: Json = False) -> None:
+    """Reject a request of somebody else: it is held until what was to be posted changes."""
+    _decide(identifier, "rejected", reason, as_json)
+
+
+def _decide(identifier: str, decision: Literal["approved", "rejected"], reason: str, as_json: bool) -> None:
+    from retail_assets.commands.approve import decide
+
+    with _explained():
+        found = decide(_settings(), identifier, decision, reason)
+    if as_json:
+        _print_json(found)
+    else:
+        shown = f"{found['approval_id']} ({found['subject']}) is {decision} by {found['decided_by']}"
+        _console().print(shown, highlight=False, soft_wrap=True)
 
 
 @fees.command("claim")

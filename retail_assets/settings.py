@@ -4,6 +4,7 @@ Every value is checked before anything runs; an error names the path in the file
 """
 
 import os
+import pwd
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -42,6 +43,7 @@ from retail_assets.money import UnknownCurrencyError, exponent
 
 _CHECKOUT: Final = Path(__file__).resolve().parent.parent
 _REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_LOGIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _LONGEST_SHOWN_VALUE: Final = 80
 #: Amounts have fourteen digits before the point.
 _LARGEST_AMOUNT: Final = 10**14
@@ -490,6 +492,23 @@ class Policy(_Model):
         description="Where web orders are invoiced: nowhere, or in the ERP. Then every paid order must have an invoice "
         "there and every refund of it a credit note, from the first invoice on that names an order.",
     )
+    approval_limit: Exact | None = Field(
+        None,
+        ge=0,
+        description="Largest document, in the currency of the books, that is posted without the approval of a second "
+        "person; reversals likewise. No limit if left out.",
+    )
+    write_off_limit: Exact | None = Field(
+        None,
+        ge=0,
+        description="Largest loss (chargebacks lost, rounding) that one entry takes without such an approval. No limit "
+        "if left out.",
+    )
+    policy_approval: bool = Field(
+        False,
+        description="Post only under a policy and mappings (the CSV files of finance) that a second person has "
+        "approved in exactly that version. Once they have been, this stays on, whatever stands here.",
+    )
 
 
 class Policies(_Model):
@@ -510,6 +529,11 @@ class Operations(_Model):
 
     url: Secret | None = Field(
         None, description="SQLAlchemy URL of a Postgres database; SQLite under RETAIL_HOME if left out."
+    )
+    shared_accounts: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = Field(
+        (),
+        description="Users of the operating system that several people work as, in a container for one. Only as these "
+        "does RETAIL_ACTOR say who somebody is.",
     )
 
 
@@ -580,6 +604,8 @@ class Settings:
     configuration: Configuration
     as_of: datetime | None
     checkout: Path = _CHECKOUT
+    #: Who is answerable for what is asked and decided now.
+    actor: str = "retail-assets"
 
     @property
     def warehouse_path(self) -> Path:
@@ -636,12 +662,30 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """
     env = dict(os.environ if environment is None else environment)
     config_path = Path(env.get("RETAIL_CONFIG") or _CHECKOUT / "data" / "retail.yaml").expanduser().resolve()
+    configuration = read_configuration(config_path, env)
     return Settings(
         home=_home(env),
         config_path=config_path,
-        configuration=read_configuration(config_path, env),
+        configuration=configuration,
         as_of=_as_of(env.get("RETAIL_AS_OF")),
+        actor=_actor(env.get("RETAIL_ACTOR"), configuration.operations.shared_accounts),
     )
+
+
+def _actor(named: str | None, shared_accounts: Iterable[str]) -> str:
+    """Whom the kernel says we are; RETAIL_ACTOR, which anybody can set, counts for shared accounts only."""
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        user = f"uid-{os.getuid()}"
+    if not named or named == user:
+        return user
+    if not _LOGIN.fullmatch(named):
+        raise SettingsError("RETAIL_ACTOR", [f"{named!r} is no login name: use letters, digits and . _ @ -"])
+    if user not in shared_accounts:
+        problem = f"{named!r} is not {user!r}: it counts only where {user!r} is one of operations.shared_accounts"
+        raise SettingsError("RETAIL_ACTOR", [problem])
+    return named
 
 
 def _home(environment: Mapping[str, str]) -> Path:

@@ -305,6 +305,9 @@ def test_policies_are_overridden_per_entity(
         "tips": "staff",
         "tip_names": ("Tip", "Tips", "Gratuity", "Trinkgeld"),
         "invoices": "none",
+        "approval_limit": None,
+        "write_off_limit": None,
+        "policy_approval": False,
     }
     assert configuration.policy("US").tolerance_minor_units == 1
 

@@ -17,6 +17,9 @@ from retail_assets.ops.canonical import canonical_json, decimal_text, sha256_hex
 
 EntryStatus = Literal["ready", "held", "invalid"]
 
+#: Roles of accounts that take what is given up as lost.
+WRITE_OFF_ROLES: Final = frozenset({"chargeback_losses", "rounding"})
+
 _ZERO: Final = Decimal(0)
 
 
@@ -33,6 +36,7 @@ class LedgerLine:
     base_credit: Decimal
     exchange_rate: Decimal
     description: str
+    account_role: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,11 @@ class LedgerEntry:
     reason: str | None = None
     held_by_exception_id: str | None = None
     lines: tuple[LedgerLine, ...] = field(default=())
+
+    @property
+    def written_off(self) -> Decimal:
+        """What the entry gives up as lost, in the currency of the books."""
+        return sum((line.base_debit for line in self.lines if line.account_role in WRITE_OFF_ROLES), _ZERO)
 
     @cached_property
     def content_hash(self) -> str:
@@ -138,6 +147,7 @@ def _line(row: Mapping[str, Any]) -> LedgerLine:
         base_credit=_amount(row, "base_credit_amount"),
         exchange_rate=_amount(row, "exchange_rate"),
         description=row.get("description") or "",
+        account_role=row.get("account_role") or "",
     )
 
 

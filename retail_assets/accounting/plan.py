@@ -6,8 +6,8 @@ posted: the open exception puts it in doubt but does not say what would be right
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final, Literal
@@ -16,7 +16,8 @@ from retail_assets.accounting.ledger import LedgerEntry
 from retail_assets.erp.payload import from_payload
 from retail_assets.erp.protocol import JournalEntry, JournalLine
 from retail_assets.ops import outbox
-from retail_assets.ops.canonical import canonical_json, sha256_hex
+from retail_assets.ops.approvals import Approval, Request
+from retail_assets.ops.canonical import canonical_json, decimal_text, sha256_hex
 from retail_assets.ops.outbox import Posting
 
 Kind = Literal["entry", "reversal"]
@@ -29,6 +30,10 @@ LONGEST_KEY: Final = 140
 CANCELLED_AT_ERP: Final = "cancelled_at_erp"
 
 _HASH_TAIL: Final = 16
+_LINES_IN_WORDS: Final = 20
+_UNDER_WAY: Final = frozenset({"resume", "settle"})
+_WAITS: Final = "waits for approval by a second person"
+_RULES_WAIT: Final = "waits until a second person has approved the policy and mappings it would be posted under"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +68,31 @@ class PlanItem:
 
 
 @dataclass(frozen=True, slots=True)
+class Control:
+    """What an entity's plan may not do without a second person, and what such persons have decided.
+
+    Limits are in major units of the books' currency; None: no limit. ``rules_hash`` is the hash of policy and mappings
+    where those have to be approved. ``decisions`` are by approval id.
+    """
+
+    approval_limit: Decimal | None = None
+    write_off_limit: Decimal | None = None
+    rules_hash: str | None = None
+    decisions: Mapping[str, Approval] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
-    """An entry that is not touched now; ``posted_revision`` is what the books hold of it meanwhile."""
+    """An entry that is not touched now; ``posted_revision`` is what the books hold of it meanwhile.
+
+    ``approval`` is what it waits for, if it is held because a second person has to decide.
+    """
 
     entry_id: str
     reason: str
     exception_id: str | None
     posted_revision: int | None
+    approval: Request | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +119,12 @@ class Plan:
     @property
     def entity_code(self) -> str:
         return self.books.entity_code
+
+    @property
+    def requests(self) -> tuple[Request, ...]:
+        """What a second person has to decide about before it can be posted."""
+        wanted = {held.approval.approval_id: held.approval for held in self.held if held.approval}
+        return tuple(wanted.values())
 
     def totals(self) -> tuple[AccountTotal, ...]:
         """Base debits and credits for each account, by account; what is only settled is left out."""
@@ -124,6 +153,7 @@ class Plan:
             "withdrawn": len(self.withdrawn),
             "unchanged": len(self.unchanged),
             "held": len(self.held),
+            "waiting_for_approval": sum(held.approval is not None for held in self.held),
             "base_currency_code": self.books.base_currency_code,
             "totals": [
                 {"account_code": total.account_code, "debit": total.debit, "credit": total.credit}
@@ -142,12 +172,15 @@ def posting_key(entry_id: str, revision: int, kind: Kind) -> str:
     return entry_id + suffix
 
 
-def plan_entity(books: Books, ledger: Iterable[LedgerEntry], postings: Iterable[Posting]) -> Plan:
+def plan_entity(
+    books: Books, ledger: Iterable[LedgerEntry], postings: Iterable[Posting], control: Control | None = None
+) -> Plan:
     """Desired minus posted, for one entity.
 
     Args:
         ledger: the desired ledger; entries of other entities are passed over.
         postings: the outbox, of every entity: an entry that moved to another entity goes on with its revisions.
+        control: what has to be approved first; nothing if left out.
 
     Returns:
         The same plan for the same input, whatever its order.
@@ -157,7 +190,10 @@ def plan_entity(books: Books, ledger: Iterable[LedgerEntry], postings: Iterable[
         histories[posting.entry_id].append(posting)
     desired = {entry.entry_id: entry for entry in ledger if entry.entity_code == books.entity_code}
     ours = {id_ for id_, rows in histories.items() if any(row.entity_code == books.entity_code for row in rows)}
-    planned = [_plan_entry(books, id_, desired.get(id_), histories[id_]) for id_ in sorted(desired.keys() | ours)]
+    planned = [
+        _controlled(books, _plan_entry(books, id_, desired.get(id_), histories[id_]), desired.get(id_), control)
+        for id_ in sorted(desired.keys() | ours)
+    ]
     in_order = sorted((entry for entry in planned if entry.items), key=lambda entry: entry.items[0].entry.posting_date)
     verdicts: dict[str, list[str]] = defaultdict(list)
     for entry in planned:
@@ -185,6 +221,7 @@ class _Planned:
     verdict: str
     items: tuple[PlanItem, ...] = ()
     held: Held | None = None
+    posted_revision: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +273,66 @@ def _plan_entry(books: Books, entry_id: str, desired: LedgerEntry | None, rows: 
     if ready is not None:
         items.append(_new_revision(books, ready, history.next_revision, verdict))
     # Without items, and unwanted: it was reversed long ago.
-    return _Planned(entry_id, verdict if items else "gone", tuple(items))
+    return _Planned(entry_id, verdict if items else "gone", tuple(items), posted_revision=live and live.revision)
+
+
+def _controlled(books: Books, planned: _Planned, desired: LedgerEntry | None, control: Control | None) -> _Planned:
+    """The same, or held if a second person has to decide; what is on its way to the ERP already is settled anyway."""
+    fresh = [item for item in planned.items if item.reason not in _UNDER_WAY]
+    if control is None or not fresh:
+        return planned
+    for wanted in (_rules_request(books, control), _entry_request(books, fresh, desired, control)):
+        decision = control.decisions.get(wanted.approval_id) if wanted else None
+        if wanted is None or (decision is not None and decision.decision == "approved"):
+            continue
+        reason = _WAITS if wanted.kind != "policy" else _RULES_WAIT
+        if decision is not None:
+            reason = f"rejected by {decision.decided_by}: {decision.reason}"
+        # What is rejected needs no new request: its content has to change.
+        held = Held(planned.entry_id, reason, None, planned.posted_revision, wanted if decision is None else None)
+        under_way = tuple(item for item in planned.items if item.reason in _UNDER_WAY)
+        return _Planned(planned.entry_id, "held", under_way, held)
+    return planned
+
+
+def _rules_request(books: Books, control: Control) -> Request | None:
+    if control.rules_hash is None:
+        return None
+    summary = f"post to {books.company} under the policy and mappings with the hash {control.rules_hash}"
+    return Request("policy", books.entity_code, books.entity_code, control.rules_hash, summary)
+
+
+def _entry_request(
+    books: Books, fresh: Sequence[PlanItem], desired: LedgerEntry | None, control: Control
+) -> Request | None:
+    amount = max(sum((line.base_debit for line in item.entry.lines), Decimal(0)) for item in fresh)
+    written_off = desired.written_off if desired and desired.status == "ready" else Decimal(0)
+    is_write_off = control.write_off_limit is not None and written_off > control.write_off_limit
+    if not is_write_off and (control.approval_limit is None or amount <= control.approval_limit):
+        return None
+    # With the revision: what was approved once, and reversed since, is not approved for ever. With the books: nor is
+    # it for another company.
+    content = [[item.kind, item.revision, item.content_hash] for item in fresh]
+    return Request(
+        kind="write_off" if is_write_off else "entry",
+        subject=fresh[0].entry_id,
+        entity_code=books.entity_code,
+        content_hash=sha256_hex(canonical_json([books.erp_id, books.company, content])),
+        summary="\n".join(line for item in fresh for line in _in_words(item)),
+        amount=written_off if is_write_off else amount,
+        currency_code=books.base_currency_code,
+    )
+
+
+def _in_words(item: PlanItem) -> Iterator[str]:
+    """What somebody decides about: the document and its first lines, in the currency of the books."""
+    entry = item.entry
+    yield f"{item.kind} {entry.key} of {entry.posting_date}, {entry.base_currency_code}: {entry.memo}"
+    for line in entry.lines[:_LINES_IN_WORDS]:
+        side, amount = ("debit", line.base_debit) if line.base_debit else ("credit", line.base_credit)
+        yield f"  {side} {line.account_code} {decimal_text(amount)}"
+    if len(entry.lines) > _LINES_IN_WORDS:
+        yield f"  and {len(entry.lines) - _LINES_IN_WORDS} lines more"
 
 
 def _hold(books: Books, entry_id: str, desired: LedgerEntry | None, history: _History) -> Held | None:

@@ -12,7 +12,7 @@ from retail_assets.accounting.plan import CANCELLED_AT_ERP
 from retail_assets.erp.compare import differences
 from retail_assets.erp.payload import from_payload
 from retail_assets.erp.protocol import ErpUnavailable, Poster, RejectedByErp
-from retail_assets.ops import audit, outbox
+from retail_assets.ops import approvals, audit, outbox
 from retail_assets.ops.canonical import sha256_hex
 from retail_assets.ops.outbox import Posting
 
@@ -45,7 +45,11 @@ def verify(
     ]
     rows = outbox.postings(engine)
     evidence = _posted_by_audit(audit.entries(engine))
-    return [*chain, *_outbox_problems(rows, evidence), *_erp_problems(rows, posters, progress)]
+    decided = [
+        Problem("approval_changed", f"approval:{approval_id}", problem)
+        for approval_id, problem in approvals.verify(engine, audit.entries(engine))
+    ]
+    return [*chain, *decided, *_outbox_problems(rows, evidence), *_erp_problems(rows, posters, progress)]
 
 
 def _posted_by_audit(entries: Iterable[audit.AuditEntry]) -> dict[str, Mapping[str, Any] | None]:

@@ -51,7 +51,13 @@ def plan_as_dict(plan: Plan) -> dict[str, Any]:
             for item in plan.items
         ],
         "held_entries": [
-            {"entry_id": held.entry_id, "reason": held.reason, "exception_id": held.exception_id} for held in plan.held
+            {
+                "entry_id": held.entry_id,
+                "reason": held.reason,
+                "exception_id": held.exception_id,
+                "approval_id": held.approval.approval_id if held.approval else None,
+            }
+            for held in plan.held
         ],
     }
 
@@ -75,7 +81,8 @@ def print_plan(console: Console, plan: Plan) -> None:
     if len(plan.items) > _SHOWN:
         console.print(f"    … and {len(plan.items) - _SHOWN} more (all of them with --json)", highlight=False)
     for held in plan.held:
-        console.print(f"  [yellow]! {held.entry_id} held: {held.reason}[/yellow]", highlight=False)
+        waits_for = f" (retail approve show {held.approval.approval_id[:12]})" if held.approval else ""
+        console.print(f"  [yellow]! {held.entry_id} held: {held.reason}{waits_for}[/yellow]", highlight=False)
     if plan.items:
         totals = Table("account", "debit", "credit", box=None, pad_edge=False)
         for column in totals.columns[1:]:

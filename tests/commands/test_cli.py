@@ -14,6 +14,7 @@ from tests.support.chain import environment
 COMMANDS = [
     ["run"], ["summary"], ["plan"], ["post"], ["trace"], ["verify"], ["prepare"], ["doctor"], ["dev"],
     ["exceptions", "list"], ["exceptions", "show"], ["quarantine", "list"], ["quarantine", "show"],
+    ["approve", "list"], ["approve", "show"], ["approve", "ask"], ["approve", "accept"], ["approve", "reject"],
     ["fees", "claim"], ["config", "schema"], ["config", "check"],
     ["sandbox", "demo"], ["sandbox", "generate"], ["sandbox", "serve"], ["sandbox", "score"], ["sandbox", "break"],
 ]  # fmt: skip

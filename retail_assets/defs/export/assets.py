@@ -10,7 +10,7 @@ from retail_assets.accounting.plan import Plan
 from retail_assets.accounting.posting import ItemResult, PostingResult, apply
 from retail_assets.defs.checks.gate import gate_state
 from retail_assets.defs.checks.invariants import INVARIANTS
-from retail_assets.defs.export.planning import plan_for
+from retail_assets.defs.export.planning import ask, plan_for
 from retail_assets.defs.export.sensors import gate_sensor
 from retail_assets.erp.factory import poster_for
 from retail_assets.erp.protocol import Poster
@@ -66,6 +66,11 @@ def _journals(settings: Settings, entity: Entity) -> dg.AssetsDefinition:
         operations = open_store(settings.operations_url)
         try:
             plan = plan_for(settings, operations, entity.code)
+            if plan.requests:
+                ask(settings, operations, plan)
+                context.log.warning(
+                    f"{entity.code}: {len(plan.requests)} approvals are waited for: retail approve list"
+                )
 
             def progress(done: int, total: int, item: ItemResult) -> None:
                 if item.message:
@@ -115,6 +120,7 @@ def _metadata(plan: Plan, result: PostingResult, poster: Poster, batch_id: str) 
         "unchanged": len(plan.unchanged),
         "reversed": len([item for item in plan.items if item.kind == "reversal"]),
         "held": len(plan.held),
+        "waiting_for_approval": len(plan.requests),
         "failed": len(result.problems),
         "batch": batch_id,
         "plan_digest": plan.digest(),

@@ -5,9 +5,11 @@ from typing import Any, Final
 import duckdb
 from sqlalchemy import Engine
 
+from retail_assets.accounting.control import control_for
 from retail_assets.accounting.ledger import LedgerEntry, read_ledger
 from retail_assets.accounting.plan import Books, Plan, plan_entity
-from retail_assets.ops import outbox
+from retail_assets.ops import approvals, audit, outbox
+from retail_assets.ops.store import writing
 from retail_assets.settings import Settings
 
 _ENTRIES: Final = """
@@ -20,7 +22,7 @@ _ENTRIES: Final = """
 _LINES: Final = """
     select
         entry_id, line_no, entity_code, account_code, debit_amount, credit_amount, currency_code,
-        base_debit_amount, base_credit_amount, base_currency_code, exchange_rate, description
+        base_debit_amount, base_credit_amount, base_currency_code, exchange_rate, description, account_role
     from marts.acc_journal_lines
     where entity_code = ?
 """
@@ -30,7 +32,17 @@ def plan_for(settings: Settings, operations: Engine, entity_code: str) -> Plan:
     """What would be posted for an entity now: its desired ledger minus what the outbox says is posted."""
     entity = settings.configuration.entity(entity_code)
     books = Books(entity.code, entity.erp, entity.company, entity.base_currency)
-    return plan_entity(books, desired_ledger(settings, entity_code), outbox.postings(operations))
+    control = control_for(settings, operations, entity_code)
+    return plan_entity(books, desired_ledger(settings, entity_code), outbox.postings(operations), control)
+
+
+def ask(settings: Settings, operations: Engine, plan: Plan) -> int:
+    """Ask for the approvals that a plan waits for; returns how many nobody had asked for before."""
+    with writing(operations) as connection:
+        new = approvals.request(connection, plan.requests, requested_by=settings.actor, now=settings.now())
+    if new:
+        audit.write_anchor(operations, settings.audit_anchor_path, now=settings.now())
+    return new
 
 
 def desired_ledger(settings: Settings, entity_code: str) -> list[LedgerEntry]:
