@@ -33,12 +33,14 @@ quarantine = typer.Typer(help="Records that broke their contract.", no_args_is_h
 approve = typer.Typer(help="What waits for a second person.", no_args_is_help=True)
 fees = typer.Typer(help="What gateways charge, against their contracts.", no_args_is_help=True)
 config = typer.Typer(help="The configuration.", no_args_is_help=True)
+policy = typer.Typer(help="What finance has decided.", no_args_is_help=True)
 app.add_typer(sandbox, name="sandbox")
 app.add_typer(exceptions, name="exceptions")
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(approve, name="approve")
 app.add_typer(fees, name="fees")
 app.add_typer(config, name="config")
+app.add_typer(policy, name="policy")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of a table.")]
 Entity = Annotated[str | None, typer.Option("--entity", "-e", help="Only this entity, for example US.")]
@@ -361,6 +363,25 @@ def fees_claim(
     else:
         total = ", ".join(f"{amount:,.2f} {currency}" for currency, amount in sorted(claimed(lines).items()))
         _console().print(f"{total} in {len(lines)} lines: {path}", highlight=False, soft_wrap=True)
+
+
+@policy.command("check")
+def policy_check(
+    entity: Annotated[str | None, typer.Argument(help="Only this entity, for example US.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Explain what each entity has decided, and show on its latest orders what another decision would post."""
+    from retail_assets.commands.policy import explained, print_explained
+
+    settings = _settings()
+    _existing_warehouse(settings)
+    with _explained():
+        found = [explained(settings, code) for code in _entities(settings, entity)]
+    if as_json:
+        _print_json(found)
+    else:
+        for one in found:
+            print_explained(_console(), one)
 
 
 @quarantine.command("list")

@@ -7,6 +7,7 @@ customers, 2170 their deposits, 2201 and 2210 tax, 4000 sales, 4100 shipping, 42
 """
 
 import json
+import shutil
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +17,8 @@ import pytest
 
 from retail_assets.accounting.ledger import LedgerEntry, read_ledger
 from retail_assets.accounting.plan import Books, plan_entity
+from retail_assets.commands.policy import explained
+from retail_assets.settings import load_settings
 from tests.accounting.test_plan import carried_out
 from tests.dbt.compiled import Compiled, compiled_by
 from tests.dbt.warehouse import Warehouse
@@ -536,3 +539,35 @@ def test_an_account_that_the_erp_lacks_is_an_exception(built: Warehouse, project
     )
     assert [entry.partition("/")[0] for (entry,) in checked.query(held)] == ["revenue", "revenue"]
     assert built.query(held) == []
+
+
+# --- what a decision does, shown beforehand ---
+
+
+def test_policy_check_shows_what_the_models_would_post(built: Warehouse) -> None:
+    """A decision explained by other rules than those that post, or a warehouse that looking at it has changed."""
+    (built.home / "dbt" / "run").mkdir(exist_ok=True)
+    shutil.copy(built.home / "dbt" / "manifest.json", built.home / "dbt" / "run")
+    before = built.path.read_bytes()
+    # The configuration says capture; the warehouse was built with shipment.
+    settings = load_settings({"RETAIL_HOME": str(built.home), "SANDBOX_URL": "http://127.0.0.1:1"})
+    found = explained(settings, "US")
+    assert built.path.read_bytes() == before
+    assert {setting["name"]: setting["value"] for setting in found["settings"]}["revenue_recognition"] == "capture"
+    assert all(setting["meaning"] or setting["about"] for setting in found["settings"])
+    assert [order["situation"] for order in found["orders"]][:1] == ["refunded"]
+    for order in found["orders"]:
+        assert not [line for entry in order["entries"] for line in entry["lines"] if line["account_code"] == "2170"]
+        (shipment,) = [one for one in order["instead"] if one["value"] == "shipment"]
+        assert f"sale/{order['order_key']}" in {entry["entry_id"] for entry in shipment["comes"]}
+        for entry in shipment["comes"]:
+            assert [
+                (line["account_code"], line["base_debit_amount"], line["base_credit_amount"]) for line in entry["lines"]
+            ] == built.query(
+                f"""
+                select account_code, base_debit_amount, base_credit_amount from marts.acc_journal_lines
+                where entry_id = '{entry["entry_id"]}' order by line_no
+                """
+            )
+        (summary,) = [one for one in order["instead"] if one["value"] == "summary"]
+        assert {entry["entry_id"].partition(":")[0] for entry in summary["comes"]} == {"summary"}
