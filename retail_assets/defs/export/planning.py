@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from retail_assets.accounting.control import control_for
 from retail_assets.accounting.ledger import LedgerEntry, read_ledger
 from retail_assets.accounting.plan import Books, Plan, plan_entity
-from retail_assets.ops import approvals, audit, outbox
+from retail_assets.ops import approvals, audit, outbox, periods
 from retail_assets.ops.store import writing
 from retail_assets.settings import Settings
 
@@ -29,9 +29,18 @@ _LINES: Final = """
 
 
 def plan_for(settings: Settings, operations: Engine, entity_code: str) -> Plan:
-    """What would be posted for an entity now: its desired ledger minus what the outbox says is posted."""
+    """What would be posted for an entity now: its desired ledger minus what the outbox says is posted.
+
+    What belongs to a closed month is dated the first open day.
+    """
     entity = settings.configuration.entity(entity_code)
-    books = Books(entity.code, entity.erp, entity.company, entity.base_currency)
+    books = Books(
+        entity.code,
+        entity.erp,
+        entity.company,
+        entity.base_currency,
+        open_from=periods.open_from(operations, entity_code),
+    )
     control = control_for(settings, operations, entity_code)
     return plan_entity(books, desired_ledger(settings, entity_code), outbox.postings(operations), control)
 

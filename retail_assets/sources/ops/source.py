@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from retail_assets import money
 from retail_assets.contracts import Table, tables_of
-from retail_assets.ops import attestations, drift, load_log, outbox, quarantine
+from retail_assets.ops import attestations, drift, load_log, outbox, periods, quarantine
 from retail_assets.settings import Settings
 from retail_assets.sources.records import from_rows
 from retail_assets.sources.schema import dlt_columns
@@ -46,6 +46,7 @@ def ops_source(settings: Settings, operations: Engine) -> Sequence[DltResource]:
         "source_drift": lambda: drift.rows(operations),
         "postings": lambda: outbox.rows(operations),
         "attestations": lambda: attestations.rows(operations),
+        "closed_periods": lambda: periods.rows(operations),
     }
     return tuple(_resource(contract, readers[contract.name], settings) for contract in tables_of("ops"))
 

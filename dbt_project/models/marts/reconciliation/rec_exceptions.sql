@@ -2,6 +2,7 @@ with raised as (
     {{ union_exceptions([
         "int_exceptions_raised",
         "int_exceptions_journals",
+        "int_exceptions_periods",
     ]) | indent(4) }}
 )
 
