@@ -136,6 +136,7 @@ class FilePoster:
         # Nothing is written before all of it is known to be fit.
         if len({row["posting_key"] for row in _rows(entries, "")}) < len(entries):
             raise ValueError("two entries have the same key, or one has no lines")
+        size = self._entries_per_file
         written: list[str] = []
         try:
             with _as_unavailable(), self._locked():
@@ -144,8 +145,9 @@ class FilePoster:
                     if entry.key in self._index.documents:
                         where = self._index.documents[entry.key]
                         raise KeyAlreadyUsed("KeyAlreadyUsed", f"{entry.key} is written as {where}", "Look it up.")
-                for start in range(0, len(entries), self._entries_per_file):
-                    written += self._write_batch(entries[start : start + self._entries_per_file])
+                parts = [entries[start : start + size] for start in range(0, len(entries), size)]
+                for number, part in enumerate(parts, start=self._first_number(parts[0])):
+                    written += self._write_batch(part, f"{number:0{_DIGITS}}")
         except ErpUnavailable as error:
             if written:
                 raise OutcomeUnknown(f"only {len(written)} entries are written: {error}") from error
@@ -183,8 +185,7 @@ class FilePoster:
 
     # Writing
 
-    def _write_batch(self, entries: Sequence[JournalEntry]) -> list[str]:
-        name = self._next_name(entries)
+    def _write_batch(self, entries: Sequence[JournalEntry], name: str) -> list[str]:
         content = _encoded(entries, name, self._format)
         path = self._folder / f"{name}.{self._format}"
         if not path.exists():
@@ -200,7 +201,7 @@ class FilePoster:
         self._take(name, encoded)
         return [entry["document"] for entry in manifest["entries"]]
 
-    def _next_name(self, entries: Sequence[JournalEntry]) -> str:
+    def _first_number(self, entries: Sequence[JournalEntry]) -> int:
         """The number of a batch that a crash left unannounced, if it is this one; else the next that was never used."""
         files = {path.name: path for path in self._folder.iterdir() if _DATA.fullmatch(path.name)}
         announced = {batch.file.name for batch in self._index.batches.values()}
@@ -208,10 +209,10 @@ class FilePoster:
         for file in sorted(files.keys() - announced):
             name = file.partition(".")[0]
             if files[file].read_bytes() == _encoded(entries, name, self._format):
-                return name
+                return int(name)
             files[file].rename(self._folder / f"{_ASIDE}{file}")
         used += [int(path.name[len(_ASIDE) :][:_DIGITS]) for path in self._folder.glob(f"{_ASIDE}*")]
-        return f"{max(used, default=0) + 1:0{_DIGITS}}"
+        return max(used, default=0) + 1
 
     def _write(self, path: Path, content: bytes) -> None:
         if path.exists():

@@ -202,7 +202,7 @@ class OdooPoster:
             self._change("account.journal", "create", None, {"vals_list": [values]}, company)
 
     def look_up(self, keys: Sequence[str]) -> dict[str, str]:
-        """The entries that hold these keys, drafts too. One without lines is a claim only, which ``post`` fills."""
+        """The entries that hold these keys, drafts too. One without lines is only a claim, for ``post``."""
         claims = self._claims(keys)
         states = self._states(claims.values())
         return {key: str(move) for key, move in claims.items() if move in states and not states[move].is_claim_only}
@@ -445,11 +445,11 @@ class OdooPoster:
         return self._search("account.journal", [["code", "=", self._journal]], ["type", "active", "company_id"])
 
     def _journal_problems(self) -> list[str]:
-        found = self._journal_records()
+        found = [row for row in self._journal_records() if row["active"]]
         if not found:
             return [
-                f"Odoo has no journal with the code {self._journal}: create one of type Miscellaneous in each company, "
-                "or name another one as journal of the ERP in retail.yaml"
+                f"Odoo has no active journal with the code {self._journal}: create one of type Miscellaneous in each "
+                "company, or name another one as journal of the ERP in retail.yaml"
             ]
         return [
             f"the journal {self._journal} of {row['company_id'][1]} is of type {row['type']}: it must be Miscellaneous "

@@ -433,7 +433,7 @@ def test_what_is_missing_is_said_before_anything_is_posted() -> None:
         assert "external ids" in problem
     with running_odoo(prepared=False) as odoo:
         (problem,) = odoo.poster.check()
-        assert "no journal with the code WEB" in problem
+        assert "no active journal with the code WEB" in problem
         with pytest.raises(RejectedByErp, match="no active journal with the code WEB"):
             odoo.poster.post([entry()])
         odoo.poster.prepare()
@@ -444,6 +444,10 @@ def test_what_is_missing_is_said_before_anything_is_posted() -> None:
         odoo.data.change("account.journal", 1, type="sale")
         (problem,) = odoo.poster.check()
         assert "of type sale" in problem
+        for journal in journals:
+            odoo.data.change("account.journal", journal, active=False)
+        (problem,) = odoo.poster.check()
+        assert "no active journal" in problem
 
 
 def test_a_key_that_belongs_to_another_record(rpc: Odoo) -> None:
