@@ -101,6 +101,7 @@ def _play() -> RecognitionWorld:
     _paid_on_delivery(world)
     _at_midnight(world)
     _parcels_of_unknown_contents(world)
+    _gift_cards(world)
     _completed(world)
     # A payment of another amount: its sale is held until somebody decides.
     world.basket(5050, {"MUG": (1, "50.00")}, captured="56.00")
@@ -181,6 +182,18 @@ def _parcels_of_unknown_contents(world: RecognitionWorld) -> None:
         world.basket(
             order_id, {"MUG": (1, "10.00")}, meta_data=meta, date_completed_gmt=completed, status=status
         )  # fmt: skip
+
+
+def _gift_cards(world: RecognitionWorld) -> None:
+    # A card pays 30 of 120; another order sells a card beside a mug.
+    world.basket(5060, {"MUG": (1, "100.00")}, tax="20.00", total="90.00")
+    world.add(
+        "woocommerce.order_gift_cards", store_id="cedar_us", order_id=5060, id=1, code="AAAA-5060", amount=Decimal(30)
+    )
+    world.shipped(5060, "MUG", at("2026-10-25 15:00"))
+    world.add("ops.gift_card_products", store_id="cedar_us", named_by="sku", product="gift")
+    world.basket(5061, {"MUG": (1, "60.00"), "GIFT": (1, "50.00")})
+    world.shipped(5061, "MUG", at("2026-10-25 15:00"))
 
 
 def _completed(world: RecognitionWorld) -> None:
@@ -344,6 +357,18 @@ def test_completion_makes_revenue_at_the_rate_of_the_deposit(built: Warehouse) -
     ]
     assert _books(built, "linden_de:6002") == ["sale 2026-10-28: 1100 60, 2170 -60"]
     assert _books(built, "linden_de:6003")[1:] == ["revenue 2026-10-31: 2170 70, 4000 -70"]
+
+
+def test_gift_cards_are_no_deposits(built: Warehouse) -> None:
+    """A card that waits for a parcel, or a deposit of what a card has paid that is never earned."""
+    assert _books(built, "cedar_us:5060") == [
+        "sale 2026-10-20: 1100 90, 2170 -100, 2201 -20, 2150 30",
+        "revenue 2026-10-25: 2170 100, 4000 -100",
+    ]
+    assert _books(built, "cedar_us:5061") == [
+        "sale 2026-10-20: 1100 110, 2170 -60, 2150 -50",
+        "revenue 2026-10-25: 2170 60, 4000 -60",
+    ]
 
 
 def test_capture_is_what_it_was(built: Warehouse) -> None:

@@ -88,6 +88,7 @@ weighted as (
     inner join order_values on articles.order_key = order_values.order_key
 ),
 
+-- What left the house, and what was in it as far as its sender says so.
 reported as (
     select
         shipments.order_key,
@@ -111,6 +112,7 @@ told as (
         least(sum(reported.quantity), min(weighted.ordered_quantity)) as quantity
     from reported
     inner join weighted on reported.order_key = weighted.order_key and reported.article = weighted.article
+    where reported.quantity > 0
     group by reported.order_key, reported.article, reported.reported_by
 ),
 
@@ -128,7 +130,6 @@ ranked as (
                 end
         ) as preference
     from told
-    where quantity > 0
 ),
 
 counted as (
@@ -153,6 +154,7 @@ counted as (
             and reported.reported_by = ranked.reported_by
             and ranked.preference = 1
     inner join weighted on reported.order_key = weighted.order_key and reported.article = weighted.article
+    where reported.quantity > 0
 ),
 
 shipped as (

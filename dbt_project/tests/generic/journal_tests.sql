@@ -128,3 +128,25 @@ left join {{ model }} as sources on lines.entry_id = sources.entry_id and lines.
 where sources.entry_id is null
 
 {% endtest %}
+
+{#- Fails for each order of which more was earned and given back than was deposited, or whose revenue and shipping are
+    not what was earned. -#}
+{% test no_deposit_is_overdrawn(model) %}
+
+with used as (
+    select
+        order_key,
+        sum(returned_amount + released_amount) as used_amount,
+        sum(released_amount - revenue_amount - shipping_amount) as unsplit_amount
+    from {{ model }}
+    group by order_key
+)
+
+select used.order_key
+from used
+inner join {{ ref('int_sales_recognised') }} as sales on used.order_key = sales.order_key
+where
+    abs(used.used_amount) > abs(sales.revenue_amount + sales.shipping_amount)
+    or used.unsplit_amount <> 0
+
+{% endtest %}
