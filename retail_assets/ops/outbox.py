@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, case, insert, select, update
+from sqlalchemy import Connection, Engine, case, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from retail_assets.ops.canonical import sha256_hex
@@ -190,6 +190,24 @@ def mark_cancelled(connection: Connection, posting_key: str, *, code: str, error
     """Note that a person cancelled the document at the ERP; its key stays taken there."""
     values = {"state": FAILED, "posted_at": None, "error_code": code, "last_error": error, "updated_at": now}
     return _change(connection, [posting_key], (POSTED, FAILED), None, values)
+
+
+def mark_drifted(connection: Connection, posting_key: str, *, code: str, error: str, now: datetime) -> set[str]:
+    """Note that the ERP no longer holds what was posted."""
+    values = {"state": FAILED, "error_code": code, "last_error": error, "updated_at": now}
+    return _change(connection, [posting_key], (POSTED,), None, values)
+
+
+def mark_as_posted_again(connection: Connection, posting_key: str, *, now: datetime) -> set[str]:
+    """Note that the ERP holds what was intended after all, which it did not when somebody looked before."""
+    values = {
+        "state": POSTED,
+        "posted_at": func.coalesce(posting_outbox.c.posted_at, now),
+        "error_code": None,
+        "last_error": None,
+        "updated_at": now,
+    }
+    return _change(connection, [posting_key], (FAILED,), None, values)
 
 
 def find(connection: Connection, posting_key: str) -> Posting | None:
