@@ -115,7 +115,7 @@ class StoreHistory:
         self._watchers = watchers
         self._next_meta = 1
         self._authorised = ""
-        #: Orders that wait for the one whose charge pays them as well, by their id.
+        #: Orders that wait for the one whose charge pays them as well, or that repeats them, by their id.
         self._waiting: dict[int, Order] = {}
         #: The order behind each movement of the other accounts: (gateway id, serial) → order.
         self.channel_orders: dict[tuple[str, int], Order] = {}
@@ -126,7 +126,9 @@ class StoreHistory:
 
     def play(self, plan: OrderPlan) -> None:
         """Play one order from its creation to the end of the simulated time."""
-        order = self._maker.make(plan)
+        order = self._maker.again(self._waiting.pop(plan.repeats.id), plan) if plan.repeats else self._maker.make(plan)
+        if plan.is_repeated:
+            self._waiting[plan.id] = order
         intent_id = self._account.new_id("pi")
         for attempt in range(plan.failed_attempts):
             at = min((plan.paid or plan.created + 600) - 20 * (plan.failed_attempts - attempt), self._as_of)

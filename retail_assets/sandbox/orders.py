@@ -1,9 +1,9 @@
 """What is on an order: lines, discounts, shipping, fees and tax, in minor units, so that everything adds up exactly."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 from retail_assets.sandbox.catalogue import Customer, Product, guest
 from retail_assets.sandbox.minor import half_up, tax_in_gross, tax_on_net
@@ -186,6 +186,18 @@ class OrderMaker:
         if plan.case is Case.GIFT_CARD:
             order.gift_card = max(1, order.total * rng.randint(20, 60) // 100)
         return order
+
+    def again(self, order: Order, plan: OrderPlan) -> Order:
+        """The same customer's same order once more."""
+
+        def copies(items: list[Any]) -> list[Any]:
+            return [replace(item, item_id=self.take_id()) for item in items]
+
+        return replace(
+            order, plan=plan, order_key="wc_order_" + "".join(self._rng.choices(_KEY_LETTERS, k=13)),
+            lines=copies(order.lines), shipping=copies(order.shipping), fees=copies(order.fees),
+            coupons=copies(order.coupons), tax_lines=copies(order.tax_lines),
+        )  # fmt: skip
 
     def tax_lines(
         self,

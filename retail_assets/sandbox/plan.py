@@ -62,6 +62,7 @@ class Case(StrEnum):
     TEST_CHARGE = "test_charge"
     REFUND_FAILED = "refund_failed"
     SEVERAL_ORDERS = "several_orders_in_one_charge"
+    DOUBLE_ORDER = "duplicate_order"
 
 
 class AccountCase(StrEnum):
@@ -85,7 +86,7 @@ EXCEPTIONS: Final[frozenset[Case | AccountCase]] = frozenset(
     {
         AccountCase.FAILED_PAYOUT, Case.DISPUTE_OPEN, Case.PAYMENT_MISSING, Case.ORDER_MISSING, Case.AMOUNT_MISMATCH,
         Case.DUPLICATE_PAYMENT, Case.ORDER_EDITED, Case.REFUND_IN_STORE_ONLY, Case.REFUND_AT_GATEWAY_ONLY,
-        Case.STALE_AUTHORISATION, Case.REFUND_FAILED, AccountCase.UNKNOWN,
+        Case.STALE_AUTHORISATION, Case.REFUND_FAILED, Case.DOUBLE_ORDER, AccountCase.UNKNOWN,
     }
 )  # fmt: skip
 
@@ -95,10 +96,14 @@ UNEQUAL: Final = frozenset({Case.AMOUNT_MISMATCH, Case.ORDER_EDITED})
 #: Cases of orders in pounds, which only the shop that sells to Britain has.
 IN_POUNDS: Final = frozenset({Case.FX, Case.FX_REFUND})
 
-#: Exceptions that make it doubtful what was sold: the order's own entries wait. A dispute does not: the sale happened.
-HOLDING: Final = EXCEPTIONS - {Case.DISPUTE_OPEN}
+#: Exceptions that make it doubtful what was sold: the order's own entries wait. A dispute does not: the sale happened;
+#: nor does a second order, which the customer may well want.
+HOLDING: Final = EXCEPTIONS - {Case.DISPUTE_OPEN, Case.DOUBLE_ORDER}
 
 _CASE_SHARE: Final = 0.003
+
+#: Orders of the store times the account's share of a thousand: from here on there is a sale on every day.
+_BUSY: Final = 100_000
 
 
 class Evidence(StrEnum):
@@ -184,6 +189,9 @@ class OrderPlan:
     #: The earlier order that is paid by the same charge; it has no payment of its own.
     paid_with: "OrderPlan | None" = None
     is_paid_with_another: bool = False
+    #: The order a few minutes earlier that this one is made of once more.
+    repeats: "OrderPlan | None" = None
+    is_repeated: bool = False
     #: The gateway account that takes the money, where it is not the store's Stripe account.
     channel: str = ""
     id: int = 0
@@ -251,7 +259,7 @@ class Planner:
     def plan(self, count: int, cases: list[Case]) -> list[OrderPlan]:
         """``count`` orders (deleted ones come on top) in order of creation, with ids and numbers."""
         plans = [self._planted(case) for case in cases]
-        plans += [plan.paid_with for plan in plans if plan.paid_with]
+        plans += [other for plan in plans if (other := plan.paid_with or plan.repeats)]
         ordinary = count - sum(plan.kind is not Kind.DELETED for plan in plans)
         if ordinary < 0:
             raise ValueError(f"{count} orders are too few for the {len(cases)} planted cases of {self._store.store_id}")
@@ -265,15 +273,22 @@ class Planner:
         """Let some of the ordinary paid orders be paid over other gateway accounts."""
         for plan in plans:
             # Providers show a payment some hours late; the last ones stay with Stripe, which does not.
-            if plan.is_paid_with_another:
+            if plan.is_paid_with_another or plan.is_repeated:
                 continue
             if plan.kind is Kind.PAID and plan.case is Case.NONE and plan.paid < self._window.last - 6 * _HOUR:
                 roll = rng.randrange(1000)
                 for channel in channels:
                     if roll < channel.share:
-                        plan.channel = channel.gateway_id
+                        if not self._would_hide_refunds(plan, channel, len(plans)):
+                            plan.channel = channel.gateway_id
                         break
                     roll -= channel.share
+
+    def _would_hide_refunds(self, plan: OrderPlan, channel: ChannelProfile, orders: int) -> bool:
+        """Whether a refund may wait for weeks in a balance below zero, which such an account does not report."""
+        is_busy = orders * channel.share > _BUSY
+        latest = max((refund.at for refund in plan.refunds), default=0)
+        return channel.reports_paid_out_only and not is_busy and latest > self._window.last - 28 * _DAY
 
     def _number(self, plans: list[OrderPlan]) -> None:
         events: list[tuple[int, int, OrderPlan | RefundPlan]] = []
@@ -353,11 +368,17 @@ class Planner:
         self._pay(plan, Evidence.CHARGE_ID if strong else _pick(rng, _EVIDENCE))
         if case is Case.SEVERAL_ORDERS:
             plan.evidence = Evidence.ORDER_NUMBER
-            plan.paid_with = OrderPlan(plan.created - rng.randint(_HOUR, 5 * _HOUR), Kind.PAID)
-            plan.paid_with.is_paid_with_another = True
-            plan.paid_with.evidence = Evidence.ORDER_NUMBER
+            plan.paid_with = OrderPlan(
+                plan.created - rng.randint(_HOUR, 5 * _HOUR),
+                Kind.PAID,
+                evidence=Evidence.ORDER_NUMBER,
+                is_paid_with_another=True,
+            )
             plan.paid_with.paid = plan.paid + 1
             self._complete(plan.paid_with)
+        elif case is Case.DOUBLE_ORDER:
+            plan.repeats = OrderPlan(plan.created - rng.randint(60, 480), Kind.PAID, is_repeated=True)
+            self._pay(plan.repeats, Evidence.CHARGE_ID)
         elif case is Case.ORDER_MISSING:
             plan.kind = Kind.DELETED
         elif case is Case.DUPLICATE_PAYMENT:

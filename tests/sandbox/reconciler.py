@@ -51,6 +51,7 @@ def _of_gateway(state: State, gateway: GatewayProfile, as_of: int) -> set[tuple[
             found.add(("stale_authorisation", f"{store_id}:{order['id']}"))
         elif order["id"] not in together:
             found |= _of_order(order, charges_of.get(order["id"], []), gateway)
+    found |= {("duplicate_order", f"{store_id}:{order_id}") for order_id in _repeated(orders)}
     for dispute in state.rows(gateway_id, "disputes"):
         if dispute["status"] == "needs_response":
             order_id = next(oid for oid, mine in charges_of.items() if dispute["charge"] in {c["id"] for c in mine})
@@ -62,6 +63,22 @@ def _of_gateway(state: State, gateway: GatewayProfile, as_of: int) -> set[tuple[
         if line["reporting_category"] == "hologram_levy"
     }
     found |= _of_payouts(state, gateway, as_of)
+    return found
+
+
+def _repeated(orders: list[dict[str, Any]]) -> set[int]:
+    """Paid orders that say what one of the same customer said within ten minutes before."""
+    found: set[int] = set()
+    last: dict[tuple[Any, ...], datetime] = {}
+    for order in sorted(orders, key=lambda one: one["date_created_gmt"]):
+        if order["date_paid_gmt"] is None or order["status"] not in ("processing", "completed"):
+            continue
+        lines = tuple(sorted((line["product_id"], line["quantity"], line["total"]) for line in order["line_items"]))
+        said = (order["billing"]["email"], order["total"], lines)
+        created = datetime.fromisoformat(order["date_created_gmt"])
+        if said in last and (created - last[said]).total_seconds() <= 600:
+            found.add(order["id"])
+        last[said] = created
     return found
 
 
