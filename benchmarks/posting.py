@@ -21,7 +21,7 @@ from tests.accounting.ledgers import EURO_BOOKS, header_row, ledger, line_row
 from tests.erp.tryton import TrytonErp, running_erp
 from tests.support.tryton import DATABASE, template
 
-ENTRIES: Final = 500
+ENTRIES: Final = 1000
 #: Of the loop that sends one at a time, which is slow enough to tell by fewer.
 ONE_BY_ONE: Final = 100
 _CACHE: Final = Path(__file__).resolve().parents[1] / ".pytest_cache" / "d" / "tryton"

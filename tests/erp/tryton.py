@@ -92,7 +92,7 @@ class TrytonErp:
     def knowing(self, *faults: Any, before: Callable[[Callable[[], Any]], None] = lambda _: None) -> TrytonPoster:
         """Likewise, and it knows companies, accounts and periods: the next request is the posting itself."""
         poster = self.poster_with(*faults, before=before)
-        for name in ("_companies", "_currencies", "_accounts", "_periods", "_journal", "_party"):
+        for name in ("_companies", "_currencies", "_charts", "_periods", "_journal", "_party"):
             setattr(poster, name, getattr(self.poster, name))
         return poster
 
