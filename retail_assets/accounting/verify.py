@@ -1,18 +1,19 @@
 """Checking the evidence: the audit chain, the outbox against it, and every document at the ERP."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine
 
+from retail_assets.accounting import proof
 from retail_assets.accounting.plan import CANCELLED_AT_ERP
 from retail_assets.erp.compare import differences
 from retail_assets.erp.payload import from_payload
 from retail_assets.erp.protocol import ErpUnavailable, Poster, RejectedByErp
-from retail_assets.ops import approvals, audit, outbox
+from retail_assets.ops import approvals, audit, certificates, outbox
 from retail_assets.ops.canonical import sha256_hex
 from retail_assets.ops.outbox import Posting
 
@@ -44,23 +45,39 @@ def verify(
         for problem in audit.verify(engine, anchor_path)
     ]
     rows = outbox.postings(engine)
-    evidence = _posted_by_audit(audit.entries(engine))
+    evidence, told, decisions = _Evidence(), proof.Chain(), []
+    for entry in audit.entries(engine):
+        evidence.add(entry)
+        told.add(entry)
+        if entry.action.startswith("approval."):
+            decisions.append(entry)
     decided = [
         Problem("approval_changed", f"approval:{approval_id}", problem)
-        for approval_id, problem in approvals.verify(engine, audit.entries(engine))
+        for approval_id, problem in approvals.verify(engine, decisions)
     ]
-    return [*chain, *decided, *_outbox_problems(rows, evidence), *_erp_problems(rows, posters, progress)]
+    folder = anchor_path.with_name(certificates.FOLDER) if anchor_path else None
+    payloads = {row.posting_key: row.payload for row in rows}
+    certified = [Problem(*problem) for problem in proof.check(certificates.rows(engine), told, payloads, folder)]
+    return [
+        *chain,
+        *decided,
+        *certified,
+        *_outbox_problems(rows, evidence.posted),
+        *_erp_problems(rows, posters, progress),
+    ]
 
 
-def _posted_by_audit(entries: Iterable[audit.AuditEntry]) -> dict[str, Mapping[str, Any] | None]:
+@dataclass
+class _Evidence:
     """What the audit log says is posted, by key; None once the document was cancelled or is no longer what it was."""
-    posted: dict[str, Mapping[str, Any] | None] = {}
-    for entry in entries:
+
+    posted: dict[str, Mapping[str, Any] | None] = field(default_factory=dict)
+
+    def add(self, entry: audit.AuditEntry) -> None:
         if entry.action in ("posting.posted", "posting.attested"):
-            posted[entry.subject] = entry.content()
+            self.posted[entry.subject] = entry.content()
         elif entry.action in ("posting.cancelled", "posting.drifted"):
-            posted[entry.subject] = None
-    return posted
+            self.posted[entry.subject] = None
 
 
 def _outbox_problems(rows: list[Posting], evidence: Mapping[str, Mapping[str, Any] | None]) -> Iterator[Problem]:

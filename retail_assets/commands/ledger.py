@@ -10,7 +10,7 @@ from retail_assets.accounting.plan import Plan
 from retail_assets.accounting.verify import verify
 from retail_assets.defs.export.planning import plan_for
 from retail_assets.erp.factory import poster_for
-from retail_assets.ops import audit, outbox
+from retail_assets.ops import audit, certificates, outbox
 from retail_assets.ops.store import open_store
 from retail_assets.settings import Settings
 
@@ -111,6 +111,7 @@ def verify_all(settings: Settings, *, with_erp: bool) -> tuple[list[str], dict[s
         posted = outbox.postings(operations, states=(outbox.POSTED,))
         checked = {
             "audit_entries": sum(1 for _ in audit.entries(operations)),
+            "certificates": len(certificates.rows(operations)),
             # An ERP that stopped answering half-way counts as not read: nobody should rely on a part.
             "documents_read_back": sum(posting.erp_id not in not_read for posting in posted),
         }

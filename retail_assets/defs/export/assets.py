@@ -10,6 +10,7 @@ from retail_assets.accounting.plan import Plan
 from retail_assets.accounting.posting import ItemResult, PostingResult, apply
 from retail_assets.defs.checks.gate import gate_state
 from retail_assets.defs.checks.invariants import INVARIANTS
+from retail_assets.defs.export.certifying import certify
 from retail_assets.defs.export.planning import ask, plan_for
 from retail_assets.defs.export.sensors import gate_sensor
 from retail_assets.erp.factory import poster_for
@@ -79,17 +80,29 @@ def _journals(settings: Settings, entity: Entity) -> dg.AssetsDefinition:
                     context.log.info(f"{entity.code}: {done} of {total} documents")
 
             with closing(poster_for(settings.configuration.erp(entity.erp))) as poster:
-                result = apply(
-                    plan,
-                    operations,
-                    poster,
-                    now=settings.now(),
-                    actor=_ACTOR,
-                    run_id=context.run.run_id,
-                    anchor_path=settings.audit_anchor_path,
-                    progress=progress,
-                )
+                try:
+                    result = apply(
+                        plan,
+                        operations,
+                        poster,
+                        now=settings.now(),
+                        actor=_ACTOR,
+                        run_id=context.run.run_id,
+                        anchor_path=settings.audit_anchor_path,
+                        progress=progress,
+                    )
+                finally:
+                    # Also what was posted by a run that stopped half-way, or that died before it came to this.
+                    certificate = certify(
+                        settings,
+                        operations,
+                        plan,
+                        run_id=context.run.run_id,
+                        batch_id=state.batch_id,
+                        actor=_ACTOR,
+                    )
                 metadata = _metadata(plan, result, poster, state.batch_id)
+                metadata["certificate"] = certificate.certificate_id if certificate else "none: nothing was posted"
         finally:
             operations.dispose()
         if not result.complete:
