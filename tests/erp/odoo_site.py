@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.applications import Starlette
@@ -27,6 +27,7 @@ class Odoo:
     url: str
     app: Starlette
     data: OdooData
+    erp: Erp
     client: OdooClient
     poster: OdooPoster
     ids: dict[str, int]
@@ -43,13 +44,17 @@ class Odoo:
     def lines(self, move: int) -> list[dict[str, Any]]:
         return [line for line in self.data.records["account.move.line"].values() if line["move_id"] == move]
 
-    def refill(self) -> None:
-        """The books as they were in the beginning, with the journal."""
+    def renewed(self) -> "Odoo":
+        """The books as they were in the beginning, with the journal, and a poster that knows nothing of them yet."""
         for records in self.data.records.values():
             records.clear()
+        self.data._ids.clear()
         self.ids.clear()
         self.ids.update(fill(self.data))
-        self.poster.prepare()
+        self.app.state.faults.waiting.clear()
+        poster = odoo_poster(self.erp)
+        poster.prepare()
+        return replace(self, poster=poster)
 
     def lock(self, **days: str | None) -> None:
         """Set lock dates of the American company."""
@@ -94,6 +99,6 @@ def running_odoo(*, api: str = "jsonrpc", prepared: bool = True, timeout: float 
         if prepared:
             poster.prepare()
         client = OdooClient(erp)
-        yield Odoo(url, app, data, client, poster, ids)
+        yield Odoo(url, app, data, erp, client, poster, ids)
         poster.close()
         client.close()

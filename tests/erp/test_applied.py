@@ -51,8 +51,7 @@ def server() -> Iterator[Odoo]:
 
 @pytest.fixture
 def odoo(server: Odoo) -> Odoo:
-    server.refill()
-    return server
+    return server.renewed()
 
 
 @pytest.fixture

@@ -31,16 +31,26 @@ from tests.erp.odoo_site import KEY, Odoo, running_odoo, settings_for
 FEE = line("6100", debit="1")
 
 
-@pytest.fixture(params=["jsonrpc", "json2"])
-def odoo(request: pytest.FixtureRequest) -> Iterator[Odoo]:
-    with running_odoo(api=request.param) as odoo:
-        yield odoo
+@pytest.fixture(scope="module", params=["jsonrpc", "json2"])
+def server(request: pytest.FixtureRequest) -> Iterator[Odoo]:
+    with running_odoo(api=request.param) as server:
+        yield server
 
 
 @pytest.fixture
-def rpc() -> Iterator[Odoo]:
-    with running_odoo() as odoo:
-        yield odoo
+def odoo(server: Odoo) -> Odoo:
+    return server.renewed()
+
+
+@pytest.fixture(scope="module")
+def rpc_server() -> Iterator[Odoo]:
+    with running_odoo() as server:
+        yield server
+
+
+@pytest.fixture
+def rpc(rpc_server: Odoo) -> Odoo:
+    return rpc_server.renewed()
 
 
 def read(odoo: Odoo, document: str) -> PostedDocument:
@@ -283,27 +293,28 @@ LOST = [
 
 @pytest.mark.parametrize("method", ["load", "write", "action_post"])
 @pytest.mark.parametrize(("fault", "arrived"), LOST)
-def test_a_lost_answer_is_an_unknown_outcome(method: str, fault: dict[str, object], arrived: bool) -> None:
+def test_a_lost_answer_is_an_unknown_outcome(rpc: Odoo, method: str, fault: dict[str, object], arrived: bool) -> None:
     """Taken for a failure a lost answer is sent again, taken for a success an entry is missing; both go on from it."""
-    with running_odoo(timeout=0.3) as odoo:
-        odoo.fault(f"account.move.{method}", **fault)
-        entries = [entry("a#1"), entry("b#1")]
-        with pytest.raises(OutcomeUnknown):
-            odoo.poster.post(entries)
-        found = odoo.poster.look_up(["a#1", "b#1"])
-        # One without lines is a claim only: it is filled when it is sent again.
-        assert set(found) == {"load": set(), "write": {"a#1"} if arrived else set()}.get(method, {"a#1", "b#1"})
-        states = {document.state for document in odoo.poster.read_back(list(found.values())).values()}
-        assert states == ({"posted" if method == "action_post" and arrived else "draft"} if found else set())
-        for document in found.values() if states == {"draft"} else ():
-            odoo.poster.finish(document)
-        left = [each for each in entries if each.key not in found]
-        if left:
-            odoo.poster.post(left)
-        found = odoo.poster.look_up(["a#1", "b#1"])
-        back = odoo.poster.read_back(list(found.values()))
-        assert [differences(each, back[found[each.key]]) for each in entries] == [[], []]
-        assert len(odoo.moves()) == 2
+    impatient = odoo_poster(settings_for(rpc.url, timeout_seconds=0.3))
+    rpc.fault(f"account.move.{method}", **fault)
+    entries = [entry("a#1"), entry("b#1")]
+    with pytest.raises(OutcomeUnknown):
+        impatient.post(entries)
+    found = rpc.poster.look_up(["a#1", "b#1"])
+    # One without lines is a claim only: it is filled when it is sent again.
+    assert set(found) == {"load": set(), "write": {"a#1"} if arrived else set()}.get(method, {"a#1", "b#1"})
+    states = {document.state for document in rpc.poster.read_back(list(found.values())).values()}
+    assert states == ({"posted" if method == "action_post" and arrived else "draft"} if found else set())
+    for document in found.values() if states == {"draft"} else ():
+        rpc.poster.finish(document)
+    left = [each for each in entries if each.key not in found]
+    if left:
+        rpc.poster.post(left)
+    found = rpc.poster.look_up(["a#1", "b#1"])
+    back = rpc.poster.read_back(list(found.values()))
+    assert [differences(each, back[found[each.key]]) for each in entries] == [[], []]
+    assert len(rpc.moves()) == 2
+    impatient.close()
 
 
 def test_trouble_after_the_claim_is_an_unknown_outcome(odoo: Odoo) -> None:
@@ -401,7 +412,7 @@ def test_somebody_else_is_claiming_the_key(rpc: Odoo, monkeypatch: pytest.Monkey
 
 def test_an_odoo_that_refuses_everything(odoo: Odoo) -> None:
     """Wrong credentials or too many requests are no fault of the entry: it must not be marked as refused."""
-    stranger = odoo_poster(settings_for(odoo.url, api_key="wrong", api=odoo.client._erp.option("api")))
+    stranger = odoo_poster(settings_for(odoo.url, api_key="wrong", api=odoo.erp.option("api")))
     with pytest.raises(ErpUnavailable, match="api_key"):
         stranger.check()
     stranger.close()
@@ -490,7 +501,7 @@ def test_entries_of_several_companies_are_no_batch(rpc: Odoo) -> None:
 
 def test_the_poster_of_the_configuration(odoo: Odoo) -> None:
     """The factory must hand over database, journal and key module, or nothing is idempotent."""
-    configured = settings_for(odoo.url, key_module="shop_keys", journal="MISC", api=odoo.client._erp.option("api"))
+    configured = settings_for(odoo.url, key_module="shop_keys", journal="MISC", api=odoo.erp.option("api"))
     poster = poster_for(configured)
     poster.prepare()
     assert poster.check() == []

@@ -196,7 +196,7 @@ ROUND = st.tuples(st.fixed_dictionaries(dict.fromkeys(ENTRIES, VERSION)), st.lis
 
 
 # They take a sixth of a second each; more than a thousand have been run.
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(rounds=st.lists(ROUND, min_size=1, max_size=4))
 @example(
     rounds=[
