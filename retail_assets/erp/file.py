@@ -257,6 +257,8 @@ class FilePoster:
             keys = tuple(entry["key"] for entry in manifest["entries"])
             previous = manifest["previous"]
             file, file_format, digest = str(manifest["file"]), str(manifest["format"]), str(manifest["sha256"])
+            if file != f"{name}.{file_format}" or file_format not in _DECODERS:
+                raise ValueError(f"it is about {file}")
         except (ValueError, KeyError, TypeError) as error:
             raise ErpUnavailable(f"{path} is no manifest of ours ({error}): restore it as it was written") from error
         if previous != self._index.last_manifest:

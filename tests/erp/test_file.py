@@ -291,8 +291,10 @@ def test_damage_is_noticed(poster: FilePoster) -> None:
     assert "does not follow" in fresh.check()[0]
     with pytest.raises(ErpUnavailable, match="does not follow"):
         fresh.post([entry("d#1")])
-    (folder / "00000002.manifest.json").write_text("{}")
-    assert "no manifest of ours" in FilePoster(folder).check()[0]
+    strange = (folder / "aside").read_text().replace('"file": "0000', '"file": "../0000')
+    for content in ("{}", strange):
+        (folder / "00000002.manifest.json").write_text(content)
+        assert "no manifest of ours" in FilePoster(folder).check()[0]
     assert "does not exist" in FilePoster(folder / "nowhere").check()[0]
     with pytest.raises(ErpUnavailable, match="export folder"):
         FilePoster(folder / "nowhere").post([entry()])
