@@ -3,6 +3,7 @@
 The same parameters give the same bytes: every choice comes from a generator seeded by them, and no clock is read.
 """
 
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -168,7 +169,19 @@ def _drop_reports(home: Path, ledgers: list[GatewayLedger]) -> None:
     for ledger in ledgers:
         profile = CHANNELS[ledger.gateway_id]
         if not profile.credentials:
-            provider_of(profile).write_files(ledger, _emptied(home / "inbox" / ledger.gateway_id))
+            written = provider_of(profile).write_files(ledger, _emptied(home / "inbox" / ledger.gateway_id))
+            if profile.system == "adyen":
+                _download_again(written)
+
+
+def _download_again(reports: list[Path]) -> None:
+    """The first report once more, as a browser names it and with its rows in another order."""
+    for report in reports[:1]:
+        header, *rows = report.read_text(encoding="utf-8").splitlines(keepends=True)
+        again = report.with_name(f"{report.stem} (1){report.suffix}")
+        again.write_text("".join([header, *reversed(rows)]), encoding="utf-8", newline="")
+        moment = report.stat().st_mtime
+        os.utime(again, (moment, moment))
 
 
 def _emptied(folder: Path) -> Path:

@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from random import Random
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
+from retail_assets.sandbox.aftermath import TAX_TOO_MUCH
 from retail_assets.sandbox.channels import ChannelAccount, provider_of
 from retail_assets.sandbox.journals import TrueBooks
 from retail_assets.sandbox.minor import text
@@ -51,6 +54,8 @@ class Finding:
     amount: str
     currency: str
     payout_id: str | None = None
+    #: What it is about, if that is neither order nor line nor payout.
+    subject: str = ""
 
     @property
     def exception_type(self) -> str:
@@ -75,7 +80,7 @@ class Finding:
             about = "settlement_line_key"
         return {
             "exception_type": self.exception_type,
-            "subject": record[about],
+            "subject": self.subject or record[about],
             **record,
             "amount": self.amount,
             "currency_code": self.currency,
@@ -274,7 +279,9 @@ class StoreHistory:
             books.unknown_refund_line(unknown)
         second = self._second_charge(order) if plan.second_charge else None
         disputes = self._dispute(order, payment) if plan.disputed else []
-        if plan.case is not Case.NONE:
+        if plan.case is Case.TAX_DIFFERS:
+            self._find_tax(order, payment.line)
+        elif plan.case is not Case.NONE:
             line = second or unknown or (disputes[0] if disputes else payment.line)
             at_risk = abs(amount - order.total) or amount
             self._find(plan.case, order.key, line, at_risk, order.currency)
@@ -406,3 +413,10 @@ class StoreHistory:
 
     def _find(self, case: Case, order_key: str | None, line: LedgerLine | None, amount: int, currency: str) -> None:
         self.findings.append(Finding(case, order_key, line, text(amount, currency), currency))
+
+    def _find_tax(self, order: Order, line: LedgerLine) -> None:
+        """Differences of the tax engine are told by jurisdiction and month."""
+        day = datetime.fromtimestamp(order.plan.paid, UTC).astimezone(ZoneInfo(self._store.zone))
+        subject = f"{self._store.entity_code}:{order.tax_lines[0].rate.jurisdiction}:{order.currency}:{day:%Y-%m}"
+        amount = text(TAX_TOO_MUCH, order.currency)
+        self.findings.append(Finding(order.plan.case, order.key, line, amount, order.currency, subject=subject))

@@ -10,7 +10,7 @@ from retail_assets.sandbox.calendars import PayoutDay, PayoutDays, midnight
 from retail_assets.sandbox.catalogue import SITE
 from retail_assets.sandbox.minor import half_up
 from retail_assets.sandbox.orders import Order
-from retail_assets.sandbox.plan import Evidence
+from retail_assets.sandbox.plan import Case, Evidence
 from retail_assets.sandbox.profiles import STORES, GatewayProfile
 from retail_assets.sandbox.storage import StateFile, encode
 
@@ -445,7 +445,8 @@ class StripeAccount:
         person = order.customer
         return {
             "customer_name": f"{person.first_name} {person.last_name}", "customer_email": person.email,
-            "site_url": site_url, "order_id": order.plan.number, "order_key": order.order_key, "payment_type": "single",
+            "site_url": site_url, "order_id": order.plan.number, "order_key": order.order_key,
+            "payment_type": "recurring" if order.plan.case is Case.RENEWAL else "single",
         }  # fmt: skip
 
     def _charge_body(

@@ -63,6 +63,8 @@ class Case(StrEnum):
     REFUND_FAILED = "refund_failed"
     SEVERAL_ORDERS = "several_orders_in_one_charge"
     DOUBLE_ORDER = "duplicate_order"
+    TAX_DIFFERS = "tax_store_vs_engine"
+    RENEWAL = "renewal"
 
 
 class AccountCase(StrEnum):
@@ -86,7 +88,8 @@ EXCEPTIONS: Final[frozenset[Case | AccountCase]] = frozenset(
     {
         AccountCase.FAILED_PAYOUT, Case.DISPUTE_OPEN, Case.PAYMENT_MISSING, Case.ORDER_MISSING, Case.AMOUNT_MISMATCH,
         Case.DUPLICATE_PAYMENT, Case.ORDER_EDITED, Case.REFUND_IN_STORE_ONLY, Case.REFUND_AT_GATEWAY_ONLY,
-        Case.STALE_AUTHORISATION, Case.REFUND_FAILED, Case.DOUBLE_ORDER, AccountCase.UNKNOWN,
+        Case.STALE_AUTHORISATION, Case.REFUND_FAILED, Case.DOUBLE_ORDER, Case.TAX_DIFFERS,
+        AccountCase.UNKNOWN,
     }
 )  # fmt: skip
 
@@ -96,9 +99,11 @@ UNEQUAL: Final = frozenset({Case.AMOUNT_MISMATCH, Case.ORDER_EDITED})
 #: Cases of orders in pounds, which only the shop that sells to Britain has.
 IN_POUNDS: Final = frozenset({Case.FX, Case.FX_REFUND})
 
+_ONLY_IN: Final = dict.fromkeys(IN_POUNDS, "linden_de") | {Case.TAX_DIFFERS: "cedar_us"}
+
 #: Exceptions that make it doubtful what was sold: the order's own entries wait. A dispute does not: the sale happened;
-#: nor does a second order, which the customer may well want.
-HOLDING: Final = EXCEPTIONS - {Case.DISPUTE_OPEN, Case.DOUBLE_ORDER}
+#: nor does a second order, which the customer may well want, or an engine that reckons otherwise.
+HOLDING: Final = EXCEPTIONS - {Case.DISPUTE_OPEN, Case.DOUBLE_ORDER, Case.TAX_DIFFERS}
 
 _CASE_SHARE: Final = 0.003
 
@@ -229,9 +234,10 @@ def share_cases(orders: int) -> dict[str, list[Case]]:
     stores = list(STORES)
     shared: dict[str, list[Case]] = {store_id: [] for store_id in stores}
     for turn, case in enumerate(case for case in Case if case is not Case.NONE):
-        for step in range(count):
-            # The orders in pounds belong to the shop that sells to Britain; all others go round.
-            store_id = "linden_de" if case in IN_POUNDS else stores[(turn + step) % len(stores)]
+        # An engine's differences are told by jurisdiction and month: one of them, in the shop that has an engine.
+        for step in range(min(count, 1) if case is Case.TAX_DIFFERS else count):
+            # The orders in pounds belong to the shop that sells to Britain; most others go round.
+            store_id = _ONLY_IN.get(case, stores[(turn + step) % len(stores)])
             shared[store_id].append(case)
     return shared
 
@@ -363,7 +369,7 @@ class Planner:
             plan.created = self._before_month_end() or plan.created
         strong = case in (
             Case.AMOUNT_MISMATCH, Case.DUPLICATE_PAYMENT, Case.PAYMENT_MISSING, Case.ORDER_MISSING, Case.ORDER_EDITED,
-            Case.STALE_AUTHORISATION,
+            Case.STALE_AUTHORISATION, Case.RENEWAL,
         )  # fmt: skip
         self._pay(plan, Evidence.CHARGE_ID if strong else _pick(rng, _EVIDENCE))
         if case is Case.SEVERAL_ORDERS:

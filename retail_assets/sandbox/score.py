@@ -418,7 +418,8 @@ def _exceptions(
     by_type: dict[str, list[tuple[str, frozenset[str]]]] = defaultdict(list)
     technical: set[str] = set()
     for exception_id, exception_type, exception_class, *subjects in rows:
-        by_type[exception_type].append((exception_id, frozenset(filter(None, subjects))))
+        about = exception_id.partition(":")[2]
+        by_type[exception_type].append((exception_id, frozenset(filter(None, (about, *subjects)))))
         if exception_class == "technical":
             technical.add(exception_id)
     part = Part(expected=len(truth.exceptions))

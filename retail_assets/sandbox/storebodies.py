@@ -59,6 +59,12 @@ def modified_at(order: Order, as_of: int) -> int:
     return min(max(moments), as_of)
 
 
+def _created_via(order: Order, method: str) -> str:
+    if order.plan.case is Case.RENEWAL:
+        return "subscription"
+    return "checkout" if method else "store-api"
+
+
 def order_body(
     order: Order, refunds: Sequence[Refund], as_of: int, transaction_id: str, metas: Mapping[str, str], meta_id: int
 ) -> dict[str, Any]:
@@ -100,7 +106,7 @@ def order_body(
         "billing": address_record(order.customer, email=True),
         "shipping": address_record(order.customer, email=False),
         "payment_method": method, "payment_method_title": method_title, "transaction_id": transaction_id,
-        "customer_ip_address": "", "customer_user_agent": "", "created_via": "checkout" if method else "store-api",
+        "customer_ip_address": "", "customer_user_agent": "", "created_via": _created_via(order, method),
         "customer_note": "", "date_completed": dates["date_completed"], "date_paid": dates["date_paid"],
         "cart_hash": "", "number": plan.number,
         "meta_data": [

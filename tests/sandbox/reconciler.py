@@ -5,10 +5,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]
 
 from retail_assets import money
-from retail_assets.sandbox.profiles import GATEWAYS, GatewayProfile
+from retail_assets.sandbox.generator import documents_file
+from retail_assets.sandbox.profiles import GATEWAYS, STORES, TAX_ENGINES, GatewayProfile, TaxEngineProfile
+from retail_assets.sandbox.tax import TaxDocument
 from tests.sandbox.conftest import State
 
 NS = "{urn:iso:std:iso:20022:tech:xsd:camt.053.001.08}"
@@ -20,6 +23,24 @@ def find_exceptions(state: State) -> set[tuple[str, str]]:
     found: set[tuple[str, str]] = set()
     for gateway in GATEWAYS.values():
         found |= _of_gateway(state, gateway, as_of)
+    for engine in TAX_ENGINES.values():
+        found |= _of_tax(state, engine)
+    return found
+
+
+def _of_tax(state: State, engine: TaxEngineProfile) -> set[tuple[str, str]]:
+    """Sales on which the tax engine reckons otherwise than the shop."""
+    store = STORES[engine.store_id]
+    charged = {order["id"]: Decimal(order["total_tax"]) for order in state.rows(engine.store_id, "orders")}
+    found: set[tuple[str, str]] = set()
+    path = state.home / "sandbox" / documents_file(engine.engine_id)
+    for document in msgspec.json.decode(path.read_bytes(), type=list[TaxDocument]):
+        if document.is_return or document.order_id not in charged:
+            continue
+        if Decimal(sum(split.tax for split in document.splits)).scaleb(-2) != charged[document.order_id]:
+            jurisdiction = f"{document.splits[0].country}-{document.splits[0].region}"
+            subject = f"{store.entity_code}:{jurisdiction}:{document.currency}:{document.day:%Y-%m}"
+            found.add(("tax_store_vs_engine", subject))
     return found
 
 

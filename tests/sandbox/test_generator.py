@@ -59,12 +59,14 @@ def test_orders_and_cases_are_as_many_as_asked_for(world: State) -> None:
     assert orders == share_orders(450)
     planted = Counter(case["case"] for case in world.truth["cases"])
     of_accounts = {case.value: planted.pop(case.value) for case in AccountCase}
-    assert planted == {case.value: 2 for case in Case if case is not Case.NONE}
+    assert planted == {case.value: 2 for case in Case if case is not Case.NONE} | {Case.TAX_DIFFERS.value: 1}
+    # As many as there are payouts that reach the bank on one day.
+    assert of_accounts.pop("several_payouts_in_one_deposit") in (2, 4, 6)
     # Each account has its loan with four repayments, its reserve and its top-up; one pays out less than nothing.
     assert of_accounts == {
         "negative_payout": 2, "payout_failed": 1, "reserve_held_and_released": 6, "topup": 3, "gateway_loan": 15,
         "donation": 3, "fees_and_their_tax": 6, "fees_on_refunds": 3, "unknown_line_type": 3,
-        "several_payouts_in_one_deposit": 4, "payout_in_several_deposits": 1,
+        "payout_in_several_deposits": 1,
     }  # fmt: skip
 
 
@@ -72,7 +74,7 @@ def test_small_worlds_hold_one_of_each_case() -> None:
     """The quick tests of other parts use small worlds and still need every case."""
     for orders, each in ((60, 1), (299, 1), (300, 2), (200_000, 600)):
         counts = Counter(case for cases in share_cases(orders).values() for case in cases)
-        assert counts == {case: each for case in Case if case is not Case.NONE}, orders
+        assert counts == {case: each for case in Case if case is not Case.NONE} | {Case.TAX_DIFFERS: 1}, orders
 
 
 def test_exceptions_of_the_world_are_the_planted_ones(world: State) -> None:
