@@ -136,7 +136,6 @@ class _Company:
 @dataclass(frozen=True, slots=True)
 class _Account:
     id: int
-    code: str
     currency: str | None
     is_open: bool
 
@@ -173,6 +172,7 @@ class OdooPoster:
         self._fields: dict[str, frozenset[str]] = {}
         self._companies_seen: dict[int, _Company] = {}
         self._accounts: dict[int, dict[str, _Account]] = {}
+        self._codes: dict[int, dict[int, str]] = {}
         self._journals: dict[int, int] = {}
         self._currencies: dict[str, int] = {}
 
@@ -253,6 +253,8 @@ class OdooPoster:
     def read_back(self, documents: Sequence[str]) -> dict[str, PostedDocument]:
         """The entries as they are now, with their lines and the keys of their external ids."""
         moves = [int(document) for document in documents if document.isdecimal()]
+        if not moves:
+            return {}
         ours = [["module", "=", self._key_module], ["model", "=", _MOVE], ["res_id", "in", moves]]
         keys = {row["res_id"]: row["name"] for row in self._search(_EXTERNAL_ID, ours, ["res_id", "name"])}
         lines: dict[int, list[Record]] = defaultdict(list)
@@ -403,13 +405,13 @@ class OdooPoster:
         self._accounts[company.id] = {
             row["code"]: _Account(
                 id=row["id"],
-                code=row["code"],
                 currency=row["currency_id"][1] if row["currency_id"] else None,
                 is_open=not row.get("deprecated") and row.get("active") is not False,
             )
             for row in rows
             if row["code"]
         }
+        self._codes[company.id] = {account.id: code for code, account in self._accounts[company.id].items()}
         return self._accounts[company.id]
 
     def _require_currencies(self, codes: Iterable[str]) -> None:
@@ -474,7 +476,8 @@ class OdooPoster:
         return claims
 
     def _states(self, moves: Iterable[int]) -> dict[int, _State]:
-        rows = self._search(_MOVE, [["id", "in", sorted(moves)]], ["state", "posted_before", "line_ids"])
+        ids = sorted(moves)
+        rows = self._search(_MOVE, [["id", "in", ids]], ["state", "posted_before", "line_ids"]) if ids else []
         return {row["id"]: _State(row["state"], row["posted_before"], bool(row["line_ids"])) for row in rows}
 
     def _claim(
@@ -550,11 +553,11 @@ class OdooPoster:
 
     def _code_of(self, account: Any, company: _Company) -> str:
         identity, shown = account
-        for accounts in (self._accounts_of(company), self._load_accounts(company)):
-            code = next((one.code for one in accounts.values() if one.id == identity), None)
-            if code is not None:
-                return code
-        return str(shown)
+        codes = self._codes.get(company.id, {})
+        if identity not in codes:
+            self._load_accounts(company)
+            codes = self._codes[company.id]
+        return codes.get(identity, str(shown))
 
     # Requests, and what became of them
 
@@ -614,7 +617,7 @@ class OdooPoster:
 
     @staticmethod
     def _refusal(error: ErpRefusedError) -> RejectedByErp | ErpUnavailable:
-        if error.kind.startswith(_TRANSIENT):
+        if not error.kind or error.kind.startswith(_TRANSIENT):
             return ErpUnavailable(str(error))
         if _ACCOUNT_CONSTRAINT in error.reason:
             # Odoo's own words are about a deletion.

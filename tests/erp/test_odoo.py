@@ -111,6 +111,16 @@ def _shared() -> Iterator[None]:
         _SHARED.clear()
 
 
+def test_a_batch_takes_one_call_for_each_entry_and_a_dozen_more(odoo: Odoo) -> None:
+    """Looking something up for each line would take longer than all the rest."""
+    entries = [entry(f"e{number}#1") for number in range(20)]
+    http = odoo.poster._client._http  # pyright: ignore[reportAttributeAccessIssue]
+    before = http.requests
+    assert odoo.poster.look_up([each.key for each in entries]) == {}
+    assert len(odoo.poster.read_back(odoo.poster.post(entries))) == 20
+    assert http.requests - before <= 20 + 16
+
+
 def test_load_never_meets_a_posted_entry(odoo: Odoo) -> None:
     """Trap 1 and 2: load() adds lines to a posted entry, or rewrites them, and says nothing."""
     (document,) = odoo.poster.post([entry()])
