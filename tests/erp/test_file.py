@@ -7,6 +7,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -155,6 +156,22 @@ def test_one_key_one_document(poster: FilePoster) -> None:
         poster.post([entry("c#1"), entry("c#1")])
     with pytest.raises(RejectedByErp, match="no draft"):
         poster.finish("00000001-1")
+
+
+def test_entities_that_share_a_folder_take_turns(poster: FilePoster) -> None:
+    """Two that took the same number would overwrite each other's entries."""
+
+    def post(entity: int) -> None:
+        own = FilePoster(poster._folder, file_format=poster._format)
+        for number in range(8):
+            own.post([entry(f"{entity}/{number}#1")])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(post, range(4)))
+    keys = [f"{entity}/{number}#1" for entity in range(4) for number in range(8)]
+    assert set(poster.look_up(keys)) == set(keys)
+    assert exported(poster._folder) == dict.fromkeys(keys, 1)
+    assert poster.check() == []
 
 
 def test_an_entry_that_no_file_can_hold_leaves_nothing(tmp_path: Path) -> None:
