@@ -133,6 +133,36 @@ def post(entity: Entity = None, as_json: Json = False) -> None:
     raise typer.Exit(0 if result.ok else 1)
 
 
+@app.command("close")
+def close_month(
+    entity: Annotated[str, typer.Argument(help="Entity, for example US.")],
+    period: Annotated[str, typer.Argument(help="Month of its books, for example 2026-10.")],
+    check_only: Annotated[bool, typer.Option("--check", help="Only check and report; close nothing.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Write the report, as the month looks now, to this file too.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check a month of an entity's books, write the report and, if nothing blocks, close it for good."""
+    from retail_assets.commands.close import as_dict, close_period, print_closing
+    from retail_assets.ops.periods import Period
+
+    settings = _settings()
+    _entities(settings, entity)
+    try:
+        month = Period.parse(period)
+    except ValueError as error:
+        _fail(str(error))
+    _existing_warehouse(settings)
+    with _explained():
+        closing = close_period(settings, entity, month, check_only=check_only, output=output)
+    if as_json:
+        _print_json(as_dict(closing))
+    else:
+        print_closing(_console(), closing)
+    raise typer.Exit(0 if closing.ok else 1)
+
+
 @app.command()
 def trace(
     identifier: Annotated[

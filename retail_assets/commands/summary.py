@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from retail_assets.commands.run import ChainResult
 
 #: The bridge, top to bottom: label, columns with their sign. A line whose column is zero everywhere is left out.
-_BRIDGE: Final[tuple[tuple[str, dict[str, int], bool], ...]] = (
+BRIDGE: Final[tuple[tuple[str, dict[str, int], bool], ...]] = (
     ("gross sales (net of tax)", {"gross_sales_amount": 1}, False),
     ("− discounts", {"discount_amount": -1}, False),
     ("+ shipping", {"shipping_amount": 1}, False),
@@ -41,7 +41,7 @@ _BRIDGE: Final[tuple[tuple[str, dict[str, int], bool], ...]] = (
     ("  in transit", {"in_transit_amount": 1}, False),
     ("  held by the gateway", {"balance_held_amount": 1}, False),
 )
-_COLUMNS: Final = tuple(name for _, columns, _ in _BRIDGE for name in columns)
+_COLUMNS: Final = tuple(name for _, columns, _ in BRIDGE for name in columns)
 
 
 def figures(settings: Settings) -> dict[str, Any]:
@@ -176,7 +176,7 @@ def _bridge(gateway: str | None, found: list[dict[str, Any]]) -> Table:
     table.add_column("")
     for row in found:
         table.add_column(f"{row['store_id']}\n{row['currency_code']}", justify="right", no_wrap=True)
-    for label, columns, is_total in _BRIDGE:
+    for label, columns, is_total in BRIDGE:
         amounts = [sum((row[name] * sign for name, sign in columns.items()), Decimal(0)) for row in found]
         if is_total or any(amounts):
             style = "bold" if is_total else None

@@ -132,6 +132,37 @@ def open_from(engine: Engine, entity_code: str) -> date | None:
     return None if last is None else last.last_day + timedelta(days=1)
 
 
+def contradictions(engine: Engine) -> list[str]:
+    """Where the closed months and what the audit chain says of them differ: a month was opened or moved by hand."""
+    told = {
+        entry.subject: (
+            entry.content()["first_day"],
+            entry.content()["last_day"],
+            entry.content()["report_sha256"],
+            entry.actor,
+        )
+        for entry in audit.entries(engine, action=CLOSED)
+    }
+    there = {
+        f"{row.entity_code}:{row.period}": (
+            row.first_day.isoformat(),
+            row.last_day.isoformat(),
+            row.report_sha256,
+            row.closed_by,
+        )
+        for row in closed(engine)
+    }
+    return [
+        f"closed period {subject} is not what the audit chain says: it was changed in the operations store"
+        if subject in told and subject in there
+        else f"closed period {subject} is missing in the operations store, though the audit chain has it"
+        if subject in told
+        else f"closed period {subject} is not in the audit chain: somebody else than retail close wrote it"
+        for subject in sorted(told.keys() | there.keys())
+        if told.get(subject) != there.get(subject)
+    ]
+
+
 def rows(engine: Engine) -> Iterator[dict[str, Any]]:
     """Every closed month with the columns of ``raw_ops.closed_periods``."""
     for row in closed(engine):

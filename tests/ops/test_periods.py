@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from retail_assets.ops import audit, periods
 from retail_assets.ops.periods import Period, PeriodError
@@ -69,3 +69,24 @@ def test_a_leap_year_has_its_day() -> None:
     """The 29th of February was dated March."""
     assert Period.of(date(2028, 2, 29)).last_day == date(2028, 2, 29)
     assert str(Period.parse("2027-12").following) == "2028-01"
+
+
+def test_what_was_changed_by_hand_is_found(sqlite_store: Engine) -> None:
+    """A closed month was opened, moved or made up in the operations store, and nobody could tell."""
+    for month in ("2026-08", "2026-09"):
+        close(sqlite_store, month)
+    assert periods.contradictions(sqlite_store) == []
+    with writing(sqlite_store) as connection:
+        connection.execute(text("DELETE FROM closed_periods WHERE period = '2026-09'"))
+        connection.execute(text("UPDATE closed_periods SET last_day = '2026-08-30'"))
+        connection.execute(
+            text(
+                "INSERT INTO closed_periods SELECT 'DE', period, first_day, last_day, closed_by, closed_at, "
+                "report_sha256 FROM closed_periods"
+            )
+        )
+    assert [problem.split(" is ")[0] for problem in periods.contradictions(sqlite_store)] == [
+        "closed period DE:2026-08",
+        "closed period US:2026-08",
+        "closed period US:2026-09",
+    ]
