@@ -109,7 +109,7 @@ class TrytonPoster:
         self._key_field = key_field
         self._journal_code = journal
         self._customer = customer
-        self._companies: dict[str, _Company] = {}
+        self._companies: dict[int, _Company] = {}
         self._currencies: dict[str, int] = {}
         self._charts: dict[int, _Chart] = {}
         self._periods: dict[int, list[_Period]] = {}
@@ -267,7 +267,7 @@ class TrytonPoster:
     # What is read back
 
     def _posted(self, row: Mapping[str, Any]) -> PostedDocument:
-        company = next(each for each in self._known_companies().values() if each.id == row["company"])
+        company = self._companies_by_id()[row["company"]]
         codes, lines = self._chart(company).codes, row["lines."]
         if any(line["account"] not in codes for line in lines):
             codes = self._load_chart(company).codes
@@ -292,25 +292,29 @@ class TrytonPoster:
     # What Tryton has: looked up once, and again when something is missing
 
     def _company(self, name: str) -> _Company:
-        company = self._known_companies().get(name) or self._load_companies().get(name)
-        if company is None:
+        for companies in (self._companies_by_id, self._load_companies):
+            found = [company for company in companies().values() if company.name == name]
+            if found:
+                break
+        if len(found) != 1:
+            how_many = "several companies" if found else "no company"
             raise RejectedByErp(
-                "UnknownCompany",
-                f"Tryton shows no company {name} to our user",
+                "AmbiguousCompany" if found else "UnknownCompany",
+                f"Tryton shows {how_many} {name} to our user",
                 "Correct company of the entity in retail.yaml (the name of its party), or give the user this company "
                 "and the company filter All.",
             )
-        return company
+        return found[0]
 
-    def _known_companies(self) -> dict[str, _Company]:
+    def _companies_by_id(self) -> dict[int, _Company]:
         return self._companies or self._load_companies()
 
-    def _load_companies(self) -> dict[str, _Company]:
+    def _load_companies(self) -> dict[int, _Company]:
         rows = self._records("company.company", [], ["rec_name", "currency.code"], {})
         companies = (
             _Company(row["id"], row["rec_name"], row["currency."]["id"], row["currency."]["code"]) for row in rows
         )
-        self._companies = {company.name: company for company in companies}
+        self._companies = {company.id: company for company in companies}
         return self._companies
 
     def _account(self, company: _Company, code: str) -> _Account:

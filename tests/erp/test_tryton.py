@@ -1,5 +1,6 @@
 """The Tryton poster against a real Tryton."""
 
+import time
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -140,6 +141,26 @@ def test_refusals_are_in_words_and_leave_nothing(
     assert words in refusal.value.message
     assert refusal.value.advice
     assert tryton_erp.server.call("model.account.move.search", [], 0, None, None, {}) == before
+
+
+def test_two_companies_with_one_name(tryton_erp: TrytonErp) -> None:
+    """Tryton allows it; in the other one's books the entry would look right."""
+    poster = tryton_erp.knowing()
+    mine = poster._company(COMPANY)
+    poster._companies = {1: mine, 2: replace(mine, id=2)}
+    with pytest.raises(RejectedByErp, match=f"several companies {COMPANY}"):
+        poster.post([entry("whose#1")])
+
+
+def test_the_quota_holds_for_posting(tryton_erp: TrytonErp) -> None:
+    """What the ERP's administrator allows holds for look-ups and postings together."""
+    configured = settings(tryton_erp.server.url.replace("127.0.0.1", "localhost"), requests_per_second=5)
+    poster = poster_for(configured)
+    started = time.monotonic()
+    for _ in range(6):
+        poster.look_up(["quota#1"])
+    assert time.monotonic() - started >= 1
+    poster.close()
 
 
 def test_two_accounts_with_one_code(tryton_erp: TrytonErp) -> None:
