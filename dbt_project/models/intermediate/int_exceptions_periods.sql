@@ -10,22 +10,28 @@ with closed as (
     group by entity_code
 ),
 
--- Of a month before the first that was closed here, nothing can be posted either.
+-- Of a month before the first that was closed here, nothing can be posted either. A summary is late as a whole.
 late as (
     select
-        entries.entry_id,
+        coalesce(entries.summary_id, entries.entry_id) as entry_id,
         entries.entity_code,
         entries.posting_date,
-        entries.order_key,
-        entries.settlement_key,
-        entries.settlement_line_key,
-        entries.bank_line_key,
-        entries.base_total_amount,
+        max(case when entries.summary_id is null then entries.order_key end) as order_key,
+        max(case when entries.summary_id is null then entries.settlement_key end) as settlement_key,
+        max(case when entries.summary_id is null then entries.settlement_line_key end) as settlement_line_key,
+        max(case when entries.summary_id is null then entries.bank_line_key end) as bank_line_key,
+        cast(sum(entries.base_total_amount) as decimal(18, 4)) as base_total_amount,
         entries.base_currency_code,
         closed.closed_through
-    from {{ ref('acc_journal_entries') }} as entries
+    from {{ ref('int_journal_entries_judged') }} as entries
     inner join closed on entries.entity_code = closed.entity_code and entries.posting_date <= closed.closed_through
     where entries.posting_status = 'ready'
+    group by
+        coalesce(entries.summary_id, entries.entry_id),
+        entries.entity_code,
+        entries.posting_date,
+        entries.base_currency_code,
+        closed.closed_through
 ),
 
 postings as (
