@@ -15,7 +15,8 @@ class Move(metaclass=PoolMeta):
     def __setup__(cls):
         super().__setup__()
         table = cls.__table__()
-        unique = Unique(table, table.company, table.platform_ref)
+        # The key first: it is also looked up by this index.
+        unique = Unique(table, table.platform_ref, table.company)
         cls._sql_constraints.append(("platform_ref_unique", unique, "platform_ref.msg_key_unique"))
 
     @classmethod
