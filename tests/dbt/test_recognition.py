@@ -7,12 +7,14 @@ customers, 2170 their deposits, 2201 and 2210 tax, 4000 sales, 4100 shipping, 42
 """
 
 import json
+import random
 import shutil
-from datetime import datetime
-from decimal import Decimal
+from datetime import date, datetime
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any, Final
 
+import duckdb
 import pytest
 
 from retail_assets.accounting.ledger import LedgerEntry, read_ledger
@@ -412,6 +414,133 @@ def test_every_entry_names_what_justifies_it(built: Warehouse) -> None:
     assert built.query(
         "select source_key from marts.acc_journal_line_sources where payload_sha256 is null and event_id like 'goods%'"
     ) == []  # fmt: skip
+
+
+# --- any order of shipments and refunds ---
+
+_MANY: Final = 500
+_CENT: Final = Decimal("0.01")
+
+
+class _Clerk:
+    """Moves the deposit of one order event by event, as somebody with a ledger card would."""
+
+    def __init__(self, revenue: Decimal, shipping: Decimal, weights: dict[str, Decimal]) -> None:
+        self.deposit, self.weights = revenue + shipping, weights
+        self.undelivered = dict(weights)
+        self.given_up = self.released = self.returned = Decimal()
+
+    def _earned(self) -> Decimal:
+        whole = sum(self.weights.values(), Decimal())
+        delivered = whole - sum(self.undelivered.values(), Decimal())
+        share = (self.deposit * delivered / whole).quantize(Decimal("0.0001"), ROUND_HALF_UP)
+        return share.quantize(_CENT, ROUND_HALF_UP)
+
+    def _settle(self) -> None:
+        still_to_come = sum(self.undelivered.values(), Decimal()) - self.given_up
+        earned = self._earned() if still_to_come > 0 else self.deposit
+        self.released = min(earned, self.deposit - self.returned)
+
+    def deliver(self, article: str, weight: Decimal) -> None:
+        self.undelivered[article] -= weight
+        self._settle()
+
+    def refund(self, amount: Decimal, article: str | None) -> None:
+        eligible = amount
+        if article:
+            eligible = min(amount, self.undelivered[article])
+            self.given_up += eligible
+        left = self.deposit - self._earned() - self.returned
+        self.returned += min(eligible, max(left, Decimal()))
+        self._settle()
+
+
+def test_deposits_move_as_a_clerk_would_move_them(built: Warehouse, tmp_path: Path) -> None:
+    """A deposit that is used up twice, or never, when shipments and refunds come in an order that nobody thought of."""
+    chance = random.Random(11)
+    rows: dict[str, list[dict[str, Any]]] = {"sales": [], "goods": [], "refunds": [], "lines": []}
+    expected: dict[tuple[str, date, str | None], tuple[Decimal, Decimal]] = {}
+    for number in range(_MANY):
+        key = f"s:{number}"
+        weights = {f"A{place}": _cents(chance, 1, 9000) for place in range(chance.randint(1, 3))}
+        revenue = sum(weights.values(), Decimal()) - chance.choice([Decimal(0), _CENT, Decimal("0.37")])
+        shipping = chance.choice([Decimal(0), _cents(chance, 1, 1500)])
+        clerk = _Clerk(max(revenue, _CENT), shipping, weights)
+        rows["sales"].append(
+            {"order_key": key, "revenue_amount": clerk.deposit - shipping, "shipping_amount": shipping}
+        )
+        undelivered = dict(weights)
+        whole = sum(weights.values(), Decimal())
+        for day in range(1, chance.randint(2, 9)):
+            happened_on = date(2026, 10, day)
+            before = (clerk.released, clerk.returned)
+            for article in chance.sample(sorted(weights), chance.randint(0, len(weights))):
+                weight = chance.choice([undelivered[article], _part(chance, undelivered[article])])
+                if weight:
+                    undelivered[article] -= weight
+                    clerk.deliver(article, weight)
+                    rows["goods"].append({
+                        "order_key": key, "article": article, "delivered_on": happened_on, "delivered_weight": weight,
+                        "article_weight": weights[article], "order_weight": whole,
+                    })  # fmt: skip
+                    moved = (clerk.returned - before[1], clerk.released - before[0])
+                    expected[key, happened_on, None] = moved
+            for place in range(chance.choice([0, 0, 0, 1, 2])):
+                before = (clerk.released, clerk.returned)
+                refund, article = f"{key}:{day}:{place}", chance.choice([None, *sorted(weights)])
+                amount = _cents(chance, 1, 6000)
+                clerk.refund(amount, article)
+                rows["refunds"].append({"refund_key": refund, "order_key": key, "posting_date": happened_on,
+                                        "tax_split": "none", "receivable_amount": amount})  # fmt: skip
+                if article:
+                    rows["lines"].append({"refund_key": refund, "sku": article, "net_amount": -amount})
+                expected[key, happened_on, refund] = (clerk.returned - before[1], clerk.released - before[0])
+        for article, weight in weights.items():
+            rows["goods"].append({"order_key": key, "article": article, "delivered_on": None, "delivered_weight": 0,
+                                  "article_weight": weight, "order_weight": whole})  # fmt: skip
+    found = _deposits_moved(built, tmp_path, rows)
+    assert len(found) > _MANY
+    assert found == expected
+
+
+def _cents(chance: random.Random, least: int, most: int) -> Decimal:
+    return Decimal(chance.randint(least, most)) * _CENT
+
+
+def _part(chance: random.Random, weight: Decimal) -> Decimal:
+    return (weight * chance.randint(0, 100) / 100).quantize(_CENT)
+
+
+def _deposits_moved(
+    built: Warehouse, home: Path, rows: dict[str, list[dict[str, Any]]]
+) -> dict[tuple[str, date, str | None], tuple[Decimal, Decimal]]:
+    """What the model makes of these rows: returned and released, by order, day and refund."""
+    nodes = json.loads((built.home / "dbt" / "manifest.json").read_text(encoding="utf-8"))["nodes"]
+    everywhere = {
+        "sales": ("intermediate.int_sales_recognised", {"revenue_recognition": "shipment", "exchange_rate": 1,
+                                                        "base_digits": 2, "currency_digits": 2}),
+        "goods": ("intermediate.int_goods_delivered", {}),
+        "refunds": ("intermediate.int_refunds_recognised", {"currency_digits": 2, "tips_amount": 0,
+                                                            "gift_cards_sold_amount": 0}),
+        "lines": ("staging.stg_woocommerce__refund_lines", {}),
+    }  # fmt: skip
+    with duckdb.connect(str(home / "warehouse.duckdb")) as connection:
+        connection.execute("create schema staging")
+        connection.execute("create schema intermediate")
+        connection.execute(
+            "create table intermediate.int_tax_split_by_jurisdiction "
+            "(subject text, subject_key text, tax_jurisdiction text, tax_amount decimal(18, 4))"
+        )
+        for name, (relation, same) in everywhere.items():
+            columns = built.query(
+                "select column_name, data_type from information_schema.columns "
+                f"where table_schema || '.' || table_name = '{relation}' order by ordinal_position"
+            )
+            connection.execute(f"create table {relation} ({', '.join(f'{column} {kind}' for column, kind in columns)})")
+            values = [[(row | same).get(column) for row in rows[name]] for column, _ in columns]
+            connection.execute(f"insert into {relation} select {', '.join('unnest(?)' for _ in columns)}", values)
+        moved = connection.execute(nodes["model.retail.int_deposits_moved"]["compiled_code"]).fetchall()
+    return {(order, day, refund): (returned, released) for order, day, refund, returned, _, released, *_ in moved}
 
 
 # --- what is posted: entries one by one, or sums ---
