@@ -106,6 +106,9 @@ select order_key from marts.fct_refunds where refund_key in (select key from nam
 union
 select order_key from marts.fct_payment_events where payment_key in (select key from named where kind = 'payment')
 union
+-- A charge may be of several orders, and then names none by itself.
+select order_key from marts.rec_orders where payment_key in (select key from named where kind = 'payment')
+union
 select order_key from marts.acc_journal_entries where entry_id in (select key from named where kind = 'journal entry')
 union
 select coalesce(documents.order_key, entries.order_key) as order_key
@@ -152,6 +155,7 @@ where
     or verdicts.settlement_line_key in (select key from named where kind = 'settlement line')
     or verdicts.settlement_line_key in (select settlement_line_key from rivals natural join named_orders)
     or lines.payment_key in (select key from named where kind = 'payment')
+    or lines.payment_key in (select payment_key from marts.rec_orders natural join named_orders)
     or lines.dispute_key in (select key from named where kind = 'dispute')
     or lines.gateway_refund_key in (
         select gateway_refund_key from marts.fct_refunds
@@ -167,6 +171,9 @@ create temp table found_orders as
 select order_key from named_orders where order_key is not null
 union
 select order_key from found_lines where order_key is not null
+union
+select order_key from marts.rec_orders
+where payment_key in (select payment_key from found_lines where order_key is null and payment_key is not null)
 union
 select order_key from rivals where settlement_line_key in (select settlement_line_key from found_lines)
 """,

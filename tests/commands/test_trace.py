@@ -42,6 +42,11 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     # Nothing but their amount and time tells that these belong together.
     world.order("cedar_us:1090", "77.77", created=at("2026-10-22 15:00"))
     world.charge("stripe_us", "ch_1090", "77.77", when=at("2026-10-22 15:02"), fee="2.00")
+    for order_id, net in ((1091, "30.00"), (1092, "12.50")):
+        world.order(f"cedar_us:{order_id}", net, created=at("2026-10-23 15:00"))
+    world.charge(
+        "stripe_us", "ch_1091", "42.50", when=at("2026-10-23 15:02"), fee="1.53", metadata_order_id="1091, 1092"
+    )
     warehouse = Warehouse(tmp_path_factory.mktemp("trace"))
     world.write(warehouse)
     built = warehouse.dbt("build", "--exclude-resource-types", "unit_test", "test")
@@ -137,6 +142,14 @@ def test_rivals_are_shown_from_both_sides(settings: Settings) -> None:
         "stripe_us:ch_1023",
         "stripe_us:ch_1023b",
     }
+
+
+@pytest.mark.parametrize("name", ["cedar_us:1091", "1092", "ch_1091", "txn_ch_1091"])
+def test_a_charge_for_several_orders_leads_to_each_and_back(settings: Settings, name: str) -> None:
+    """A charge that pays two orders names neither, and the way from one to the other ended there."""
+    found = trace_of(settings, name)
+    assert {row["order_key"] for row in found["orders"]} == {"cedar_us:1091", "cedar_us:1092"}
+    assert [row["settlement_line_key"] for row in found["settlement_lines"]] == ["stripe_us:txn_ch_1091"]
 
 
 def test_a_refused_record_is_found_by_its_key(settings: Settings) -> None:
