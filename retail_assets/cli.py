@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
@@ -105,12 +106,30 @@ def summary(as_json: Json = False) -> None:
 
 
 @app.command()
-def plan(entity: Entity = None, as_json: Json = False) -> None:
+def plan(
+    entity: Entity = None,
+    shadow: Annotated[
+        str | None,
+        typer.Option(
+            "--shadow",
+            help="Show instead which journal lines other rules would alter: a git ref, a retail.yaml, or one of "
+            "finance's CSV files. Takes about as long as a build.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Show what would be posted: desired ledger minus what is posted, like a diff."""
     from retail_assets.commands.ledger import plan_as_dict, plans, print_plan
 
     settings = _settings()
     _existing_warehouse(settings)
+    if shadow is not None:
+        from retail_assets.commands.shadow import print_shadow, shadow_plan
+
+        with _explained():
+            other = shadow_plan(settings, shadow, _entities(settings, entity), _progress(as_json))
+        _print_json(asdict(other)) if as_json else print_shadow(_console(), other)
+        return
     found = plans(settings, _entities(settings, entity))
     if as_json:
         _print_json({code: plan_as_dict(item) for code, item in found.items()})

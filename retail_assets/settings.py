@@ -8,7 +8,7 @@ import pwd
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cached_property
@@ -670,6 +670,16 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         as_of=_as_of(env.get("RETAIL_AS_OF")),
         actor=_actor(env.get("RETAIL_ACTOR"), configuration.operations.shared_accounts),
     )
+
+
+def with_configuration(settings: Settings, config_path: Path) -> Settings:
+    """The same home and clock with another configuration file, whose secrets are those of the one in use.
+
+    Raises:
+        SettingsError: the file cannot be used.
+    """
+    environment = environment_for(settings.config_path, os.environ)
+    return replace(settings, configuration=read_configuration(config_path, environment))
 
 
 def _actor(named: str | None, shared_accounts: Iterable[str]) -> str:

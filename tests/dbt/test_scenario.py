@@ -4,14 +4,20 @@ The events are in ``scenario.py``. What is expected of them stands here as text,
 can read it: amounts are signed, debit positive, in the books' currency.
 """
 
+import io
 import json
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from retail_assets.commands.shadow import shadow_plan
+from retail_assets.settings import load_settings
 from tests.dbt.scenario import play
 from tests.dbt.warehouse import Warehouse
+from tests.dbt.world import AS_OF
 
 pytestmark = pytest.mark.slow
 
@@ -404,3 +410,34 @@ def _plain(value: Any) -> str:
         text = f"{value:f}"
         return text.rstrip("0").rstrip(".") if "." in text else text
     return "-" if value is None else str(value)
+
+
+def test_another_mapping_is_shown_before_it_holds(built: Warehouse, tmp_path: Path) -> None:
+    """`retail plan --shadow`: a change of finance's files would be seen for the first time in the books."""
+    settings = load_settings({"RETAIL_HOME": str(built.home), "RETAIL_AS_OF": AS_OF.isoformat()})
+    lines = (settings.dbt_project_path / "seeds" / "account_mapping.csv").read_text().splitlines()
+    changed = tmp_path / "account_mapping.csv"
+    changed.write_text(
+        "\n".join(line.replace(",4000", ",4100") if line.startswith("US,revenue") else line for line in lines)
+    )
+    before = built.path.read_bytes()
+    found = shadow_plan(settings, str(changed), ["US", "DE"], Console(file=io.StringIO()))
+    assert built.path.read_bytes() == before
+    moved = built.query(
+        "select entry_id, base_credit_amount - base_debit_amount from marts.acc_journal_lines "
+        "where entity_code = 'US' and account_code = '4000' order by 1"
+    )
+    assert len(moved) > 2
+    assert [(entry["entry_id"], entry["change"]) for entry in found.entries] == [(key, "changed") for key, _ in moved]
+    for entry, (_, amount) in zip(found.entries, moved, strict=True):
+        for side, account in (("before", "4000"), ("after", "4100")):
+            (line,) = entry[side]
+            assert line["account_code"] == account
+            assert line["base_credit_amount"] - line["base_debit_amount"] == amount
+    differences = {"4100": Decimal(0), "4000": Decimal(0)}
+    for row in found.totals:
+        assert row["after_amount"] - row["before_amount"] == row["difference_amount"]
+        differences[row["account_code"]] += row["difference_amount"]
+    total = sum(amount for _, amount in moved)
+    assert differences == {"4000": total, "4100": -total}
+    assert found.statuses == []
