@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 from retail_assets.accounting.plan import CANCELLED_AT_ERP, Plan
 from retail_assets.commands.close_report import AGES, money
 from retail_assets.commands.summary import BRIDGE
+from retail_assets.defs.checks.invariants import INVARIANTS
 from retail_assets.defs.export.planning import plan_for
 from retail_assets.erp.payload import from_payload
 from retail_assets.ops import attestations, audit, outbox, periods
@@ -89,6 +90,7 @@ class _Examination:
             self.in_order,
             self.sources_loaded,
             self.windows_complete,
+            self.invariants_hold,
             self.payouts_footed,
             self.bank_explained,
             self.clearing_is_the_balance,
@@ -194,6 +196,17 @@ class _Examination:
         if gaps:
             return Check("windows_complete", title, "failed", f"{len(gaps)} gaps; {text}.", tuple(gaps))
         return Check("windows_complete", title, "warning" if by_status["not_provable"] else "passed", f"{text}.")
+
+    def invariants_hold(self) -> Check:
+        """The gate's own queries, on the marts that the figures come from."""
+        title = "What must hold before anything is posted holds"
+        broken = []
+        for invariant in INVARIANTS:
+            offenders = self._rows(f"select * from ({invariant.offenders}) order by offending_key")  # noqa: S608
+            broken += [f"{invariant.name}: {row['offending_key']} ({row['difference_amount']})" for row in offenders]
+        if broken:
+            return Check("invariants", title, "failed", f"Broken: {len(broken)} times.", tuple(broken))
+        return Check("invariants", title, "passed", f"All {len(INVARIANTS)} invariants do.")
 
     def payouts_footed(self) -> Check:
         title = "Every payout is the sum of its lines"

@@ -222,6 +222,7 @@ def fill(found: Month) -> None:
         settlement_key=f"{gateway}:p",
         settlement_status="in_transit",
         explained_by="lines",
+        is_itemised=True,
         accounting_date="2026-09-29",
         gross_amount=60,
         net_amount=60,
@@ -268,6 +269,7 @@ def fill(found: Month) -> None:
         not_booked_amount=0,
         tax_status="matched",
     )
+    found.add("marts.dim_entities", entity_code=entity, base_currency_code=currency)
     found.add(
         "marts.dim_accounts",
         entity_code=entity,
@@ -393,7 +395,7 @@ def _reopened(month: Month) -> None:
     engine.dispose()
 
 
-BLOCKERS: dict[str, tuple[str, Callable[[Month], None]]] = {
+BLOCKERS: dict[str, tuple[str, Callable[[Month], Any]]] = {
     "the month is going on": ("period_ended", _running),
     "an earlier month is open": ("in_order", _from_august),
     "a source is behind": (
@@ -413,9 +415,13 @@ BLOCKERS: dict[str, tuple[str, Callable[[Month], None]]] = {
         "windows_complete",
         lambda month: month.execute("update marts.mon_completeness set window_end_at = '2026-09-29'"),
     ),
+    "an order is there twice": (
+        "invariants",
+        lambda month: [month.add("marts.fct_orders", entity_code="US", order_key="s:1") for _ in range(2)],
+    ),
     "a payout does not foot": (
         "payouts_footed",
-        lambda month: month.execute("update marts.rec_settlements set residual_amount = 0.01"),
+        lambda month: month.execute("update marts.rec_settlements set residual_amount = 0.01, net_amount = 60.01"),
     ),
     "nothing explains a payout": (
         "payouts_footed",
@@ -457,7 +463,7 @@ BLOCKERS: dict[str, tuple[str, Callable[[Month], None]]] = {
 
 
 @pytest.mark.parametrize(("code", "spoil"), BLOCKERS.values(), ids=BLOCKERS.keys())
-def test_what_blocks_keeps_the_month_open(month: Month, code: str, spoil: Callable[[Month], None]) -> None:
+def test_what_blocks_keeps_the_month_open(month: Month, code: str, spoil: Callable[[Month], Any]) -> None:
     """A month was closed although its figures were not final, not proved or not what the ERP holds."""
     spoil(month)
     closing = month.close()
