@@ -6,6 +6,7 @@ made twice.
 
 import hashlib
 import json
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -111,11 +112,9 @@ def _coverage_problems(
 
 
 def _body_problems(body: Mapping[str, Any], chain: Chain, payloads: Mapping[str, str]) -> Iterator[str]:
-    covered = {
-        entry.subject: entry
-        for entry in chain.postings.get(body["entity_code"], [])
-        if body["audit_from"] < entry.seq <= body["audit_to"]
-    }
+    postings = chain.postings.get(body["entity_code"], [])
+    first, last = (bisect_right(postings, body[end], key=lambda entry: entry.seq) for end in ("audit_from", "audit_to"))
+    covered = {entry.subject: entry for entry in postings[first:last]}
     named = {posting["posting_key"]: posting for posting in body["postings"]}
     for key in covered.keys() ^ named.keys():
         where = "the audit log" if key in covered else "the certificate"

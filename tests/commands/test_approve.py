@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from retail_assets.accounting.control import control_for
 from retail_assets.cli import app
-from retail_assets.defs.export.planning import plan_for
+from retail_assets.defs.export.planning import ask, plan_for
 from retail_assets.ops import approvals, audit
 from retail_assets.ops.approvals import Request
 from retail_assets.ops.store import open_store, writing
@@ -118,14 +118,15 @@ def test_the_plan_asks_and_an_approval_lets_it_through(home: Path) -> None:
     try:
         waiting = plan_for(settings, operations, "US")
         assert (waiting.items, len(waiting.requests)) == ((), 1)
-        with writing(operations) as connection:
-            approvals.request(connection, waiting.requests, requested_by="ann", now=NOW)
+        assert [ask(replace(settings, actor="ann"), operations, waiting) for _ in range(2)] == [1, 0]
         (wanted,) = waiting.requests
         assert retail("accept", wanted.approval_id, "--reason", "seen").exit_code == 0
         assert [item.posting_key for item in plan_for(settings, operations, "US").items] == ["sale/1#1"]
         assert audit.verify(operations, settings.audit_anchor_path) == []
     finally:
         operations.dispose()
+    # The configuration itself has no limit, so there is nothing to ask for.
+    assert "0 new approvals" in retail("ask", "--entity", "US").stdout
 
 
 def test_rules_stay_under_approval(home: Path) -> None:
