@@ -1072,7 +1072,7 @@ def test_no_case_disturbs_another(found: Findings) -> None:
         "amount_mismatch", "dispute_open", "dispute_double_loss", "payout_failed", "duplicate_payment",
         "payment_missing", "order_missing", "refund_missing_in_store", "refund_missing_in_gateway", "refund_failed",
         "unknown_line_type", "order_edited_after_payment", "contract_violation", "tax_store_vs_engine",
-        "gift_card_imbalance", "duplicate_order",
+        "gift_card_imbalance", "duplicate_order", "ambiguous_match",
     }  # fmt: skip
     kinds = {kind for (kind,) in found.query("select distinct exception_type from marts.rec_exceptions")}
     assert kinds <= known

@@ -88,7 +88,8 @@ earlier_pairs as (
     from pairs_2
 ),
 
--- 3: same order, same amount, in order of time. Which of several equal refunds pairs with which changes no figure.
+-- 3: same order, same amount, in order of time, those that failed last: a refund that was tried again is the one that
+-- came through. Which of several equal refunds pairs with which changes no figure.
 store_sequence as (
     select
         store_refunds.refund_key,
@@ -112,11 +113,13 @@ gateway_sequence as (
         gateway_refunds.currency_code,
         row_number() over (
             partition by gateway_refunds.order_key, gateway_refunds.refund_amount, gateway_refunds.currency_code
-            order by gateway_refunds.created_at, gateway_refunds.gateway_refund_key
+            order by
+                case when gateway_refunds.is_failed then 1 else 0 end, gateway_refunds.created_at,
+                gateway_refunds.gateway_refund_key
         ) as position
     from gateway_refunds
     left join earlier_pairs on gateway_refunds.gateway_refund_key = earlier_pairs.gateway_refund_key
-    where earlier_pairs.gateway_refund_key is null and not gateway_refunds.is_failed
+    where earlier_pairs.gateway_refund_key is null
 )
 
 select
