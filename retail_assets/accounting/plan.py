@@ -381,11 +381,13 @@ def _reversal(books: Books, posted: Posting, reason: Reason) -> PlanItem:
         )
         for line in original.lines
     )
+    day = _open_day(books, original.posting_date)
+    moved = "" if day == original.posting_date else f" (of {original.posting_date})"
     entry = replace(
         original,
         key=posting_key(posted.entry_id, posted.revision, "reversal"),
-        posting_date=_open_day(books, original.posting_date),
-        memo=f"Reversal of {original.key}: {original.memo}",
+        posting_date=day,
+        memo=f"Reversal of {original.key}{moved}: {original.memo}",
         lines=lines,
     )
     return PlanItem(reason, "reversal", posted.entry_id, posted.revision, posted.content_hash, entry)

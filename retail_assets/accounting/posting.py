@@ -30,7 +30,7 @@ from retail_assets.erp.protocol import (
     Poster,
     RejectedByErp,
 )
-from retail_assets.ops import audit, outbox
+from retail_assets.ops import audit, outbox, periods
 from retail_assets.ops.outbox import NewPosting, Posting, PostingConflictError
 from retail_assets.ops.store import exclusive, reading, writing
 
@@ -45,6 +45,8 @@ _LONGEST_PAUSE_SECONDS: Final = 60.0
 _FIRST_PAUSE_SECONDS: Final = 0.5
 _SMALL_WITHDRAWAL: Final = 20
 _DRIFT: Final = "posted_drift"
+#: What a plan dates anew; a document that may have been sent keeps the day it was sent with.
+_DATED: Final = frozenset({"new", "changed", "withdrawn"})
 
 
 class PosterNotReadyError(Exception):
@@ -53,6 +55,10 @@ class PosterNotReadyError(Exception):
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("nothing was posted: " + "; ".join(problems))
         self.problems = tuple(problems)
+
+
+class PeriodClosedError(Exception):
+    """A month was closed after the plan was made, which would still date documents in it; plan again."""
 
 
 class MassWithdrawalError(Exception):
@@ -130,6 +136,7 @@ def apply(
         ErpUnavailable: the ERP did not answer the first check; nothing was sent.
         PosterNotReadyError: the ERP could not refuse a second document; nothing was sent.
         MassWithdrawalError: more than half of the posted entries, and more than 20, would be reversed.
+        PeriodClosedError: a month was closed since the plan was made; nothing was sent.
         PostingStoppedError: the ERP is unavailable; run again later.
         AnchorMismatchError: the operations store is not the one that was anchored, so what it says of past postings
             cannot be trusted; nothing was sent.
@@ -142,6 +149,7 @@ def apply(
     if not plan.items:
         return result
     with exclusive(engine, outbox.posting_lock_name(plan.entity_code), wait_seconds=wait_seconds):
+        _refuse_closed_period(plan, engine)
         problems = poster.check()
         if problems:
             raise PosterNotReadyError(problems)
@@ -201,6 +209,17 @@ def _refuse_mass_withdrawal(plan: Plan, allowed: bool) -> None:
         raise MassWithdrawalError(
             f"{plan.entity_code}: the plan reverses {count} of {posted} posted entries. If the ledger was built in "
             "full and this is meant, allow it explicitly; otherwise rebuild the marts and plan again"
+        )
+
+
+def _refuse_closed_period(plan: Plan, engine: Engine) -> None:
+    """Closing takes the posting lock, too: what is open now stays open until this run is through."""
+    open_from = periods.open_from(engine, plan.entity_code)
+    late = [item for item in plan.items if open_from and item.reason in _DATED and item.entry.posting_date < open_from]
+    if late:
+        raise PeriodClosedError(
+            f"{plan.entity_code}: the books are open from {open_from} now, and the plan dates {len(late)} documents "
+            f"before that (first {late[0].posting_key} of {late[0].entry.posting_date}): plan again"
         )
 
 

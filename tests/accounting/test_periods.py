@@ -3,9 +3,11 @@
 from dataclasses import replace
 from datetime import date
 
+import pytest
 from sqlalchemy import Engine
 
-from retail_assets.accounting.posting import apply
+from retail_assets.accounting.posting import PeriodClosedError, apply
+from retail_assets.accounting.verify import verify
 from retail_assets.ops import outbox, periods
 from retail_assets.ops.periods import Period
 from retail_assets.ops.store import writing
@@ -22,8 +24,7 @@ def test_a_closed_month_stays_as_it_was(sqlite_store: Engine, erp: Erp) -> None:
         assert apply(plan, sqlite_store, erp.poster, now=NOW, actor="ann", run_id="run").complete
 
     post({"kept": "1", "changed": "2", "withdrawn": "3"})
-    with writing(sqlite_store) as connection:
-        periods.close(connection, "US", Period.parse("2026-03"), closed_by="ann", closed_at=NOW, report_sha256="a" * 64)
+    _close_march(sqlite_store)
     post({"kept": "1", "changed": "20", "late": "4"})
     post({"kept": "1", "changed": "20", "late": "4"})
 
@@ -49,3 +50,28 @@ def test_a_closed_month_stays_as_it_was(sqlite_store: Engine, erp: Erp) -> None:
     assert remarks["late#1"] == ("2026-04-01", "Entry late (of 2026-03-15)")
     assert remarks["changed#2"] == ("2026-04-01", "Entry changed (of 2026-03-15)")
     assert remarks["kept#1"][0] == "2026-03-15"
+    assert remarks["changed#1!reversal"] == ("2026-04-01", "Reversal of changed#1 (of 2026-03-15): Entry changed")
+
+
+def test_a_plan_made_before_the_close_is_refused(sqlite_store: Engine, erp: Erp) -> None:
+    """A plan in the hands of a run that waited for the lock would date documents in the month just closed."""
+    plan = plan_for(sqlite_store, amounts({"late": "4"}))
+    _close_march(sqlite_store)
+    with pytest.raises(PeriodClosedError, match="plan again"):
+        apply(plan, sqlite_store, erp.poster, now=NOW, actor="ann", run_id="run")
+    assert erp.entries() == []
+    assert outbox.postings(sqlite_store) == []
+
+
+def test_a_month_opened_by_hand_is_found(sqlite_store: Engine) -> None:
+    """Who deletes the row in the operations store could change a month that was reported."""
+    _close_march(sqlite_store)
+    assert verify(sqlite_store, None, {}) == []
+    with sqlite_store.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM closed_periods")
+    assert [problem.code for problem in verify(sqlite_store, None, {})] == ["closed_period_changed"]
+
+
+def _close_march(store: Engine) -> None:
+    with writing(store) as connection:
+        periods.close(connection, "US", Period.parse("2026-03"), closed_by="ann", closed_at=NOW, report_sha256="a" * 64)
