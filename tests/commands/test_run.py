@@ -87,6 +87,35 @@ def test_the_clearing_account_at_the_erp_is_the_balance_at_the_gateway(shop: Ret
         assert clearing[entity.company] == expected, gateway.id
 
 
+def test_the_trial_balance_at_the_erp_is_the_desired_ledger(shop: Retailer, first_run: ChainResult) -> None:
+    """Entry by entry all may agree, and an account still be another one, or a currency's amount its neighbour's."""
+    companies = {entity.company: entity.code for entity in shop.settings().configuration.entities}
+    held: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    lines = shop.erp("GL Entry", ["company", "account", "debit", "credit", "voucher_type", "is_cancelled"])
+    for line in lines:
+        if line["voucher_type"] == "Journal Entry" and not line["is_cancelled"]:
+            number = line["account"].partition(" ")[0]
+            held[companies[line["company"]], number] += Decimal(line["debit"]) - Decimal(line["credit"])
+    desired = {
+        (row["entity_code"], row["account_code"]): row["balance"]
+        for row in shop.rows(
+            """
+            select
+                lines.entity_code, lines.account_code,
+                sum(lines.base_debit_amount - lines.base_credit_amount) as balance
+            from marts.acc_journal_lines as lines
+            inner join marts.acc_journal_entries as entries on entries.entry_id = lines.entry_id
+            where entries.posting_status = 'ready'
+            group by lines.entity_code, lines.account_code
+            """
+        )
+    }
+    assert len({entity for entity, _ in desired}) == 3
+    assert {key: value for key, value in held.items() if value} == {
+        key: value for key, value in desired.items() if value
+    }
+
+
 def test_items_with_an_open_exception_are_held_and_all_others_posted(shop: Retailer, first_run: ChainResult) -> None:
     """Posting a disputed amount, or holding everything for one, are the two ways to get this wrong."""
     documents = shop.erp("Journal Entry", ["name", "platform_ref", "docstatus"])
