@@ -15,8 +15,8 @@ from retail_assets.ops import outbox
 from retail_assets.ops.outbox import NewPosting
 from retail_assets.ops.store import open_store, writing
 from retail_assets.settings import Settings, load_settings
+from tests.dbt.compiled import Compiled
 from tests.dbt.scenario import play
-from tests.dbt.warehouse import Warehouse
 from tests.dbt.world import at
 from tests.support.chain import AS_OF, environment
 
@@ -27,7 +27,7 @@ _ENTRY = "line/stripe_us:txn_ch_1001"
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def settings(project: Compiled, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """The scenario, built; its charge 1001 is posted, and its order 1001 has an invoice."""
     world = play()
     common = {"erp_id": "erp_main", "company": _company(world.rows["ops.erps"]), "docstatus": 1}
@@ -47,10 +47,9 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     world.charge(
         "stripe_us", "ch_1091", "42.50", when=at("2026-10-23 15:02"), fee="1.53", metadata_order_id="1091, 1092"
     )
-    warehouse = Warehouse(tmp_path_factory.mktemp("trace"))
+    warehouse = project.empty(tmp_path_factory.mktemp("trace"))
     world.write(warehouse)
-    built = warehouse.dbt("build", "--exclude-resource-types", "unit_test", "test")
-    assert built.returncode == 0, built.stdout[-4000:]
+    project.make(warehouse)
     found = load_settings({"RETAIL_HOME": str(warehouse.home), "RETAIL_AS_OF": AS_OF})
     store = open_store(found.operations_url)
     posting = NewPosting(

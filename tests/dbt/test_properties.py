@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from tests.dbt.compiled import Compiled, compiled_project
+from tests.dbt.compiled import Compiled
 from tests.dbt.scenario import play
 from tests.dbt.warehouse import Warehouse
 
@@ -53,15 +53,11 @@ VERDICTS: Final = {
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
-    return compiled_project(tmp_path_factory.mktemp("compiled"))
-
-
-@pytest.fixture(scope="module")
-def raw(project: Compiled) -> Warehouse:
+def raw(project: Compiled, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     """The scenario's records, no model made of them yet."""
-    play().write(project.warehouse)
-    return project.warehouse
+    found = project.empty(tmp_path_factory.mktemp("raw"))
+    play().write(found)
+    return found
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from retail_assets.accounting.plan import Books, plan_entity
 from retail_assets.commands.policy import explained
 from retail_assets.settings import load_settings
 from tests.accounting.test_plan import carried_out
-from tests.dbt.compiled import Compiled, compiled_by
+from tests.dbt.compiled import Compiled
 from tests.dbt.warehouse import Warehouse
 from tests.dbt.world import World, at
 
@@ -224,12 +224,11 @@ def _completed(world: RecognitionWorld) -> None:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
-    """All cases, built by dbt with all data tests."""
-    warehouse = Warehouse(tmp_path_factory.mktemp("recognition"))
+def built(project: Compiled, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    """All cases, made by the models, with all promises held."""
+    warehouse = project.empty(tmp_path_factory.mktemp("recognition"))
     _play().write(warehouse)
-    result = warehouse.dbt("build", "--exclude-resource-type", "unit_test")
-    assert result.returncode == 0, result.stdout[-4000:]
+    project.make(warehouse)
     return warehouse
 
 
@@ -547,12 +546,6 @@ def _deposits_moved(
 
 _SUM_UP: Final = "update raw_ops.entities set posting = 'summary' where entity_code = 'US'"
 _SALES: Final = "summary:US:2026-10-20:cedar_us:stripe_us:USD:sale"
-
-
-@pytest.fixture(scope="module")
-def project(built: Warehouse) -> Compiled:
-    """The models as dbt compiled them, to be run once more in a second."""
-    return compiled_by(built)
 
 
 @pytest.fixture(scope="module")
