@@ -60,9 +60,14 @@ def differences(store: FakeStore, warehouse: MemoryWarehouse) -> list[str]:
     """Where the raw tables are not the store."""
     found = []
     held = {row["id"]: row for row in warehouse.rows("orders")}
+    existing = {refund["id"] for order in store.orders.values() for refund in order["_refunds"]}
     for number, order in store.orders.items():
         shown = {name: value for name, value in order.items() if not name.startswith("_")}
-        if number not in held or json.loads(held[number]["_payload"]) != shown:
+        payload = json.loads(held[number]["_payload"]) if number in held else {}
+        # An order that was read a moment before its refund was taken back keeps it in its own list, for one load brings
+        # one version of a record. No model reads that list: refunds have a table, with tombstones, compared below.
+        payload["refunds"] = [refund for refund in payload.get("refunds", ()) if refund["id"] in existing]
+        if payload != shown:
             found.append(f"order {number} is not as the store shows it")
         elif warehouse.is_gone("orders", held[number]):
             found.append(f"order {number} has a tombstone")
