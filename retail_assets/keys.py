@@ -14,6 +14,12 @@ EXPORT_GROUP: Final = "erp_export"
 BATCH_TAG: Final = "retail/batch"
 ENTITY_TAG: Final = "retail/entity"
 
+#: Run tags of loads: the schedule that asked for it, the files that it is to read (a digest), and that everything is to
+#: be compared with its source.
+POLL_TAG: Final = "retail/poll"
+FILES_TAG: Final = "retail/files"
+THOROUGH_TAG: Final = "retail/thorough"
+
 #: Marks runs that a command of ours runs in its own process, and not the daemon.
 RUNNER_TAG: Final = "retail/runner"
 COMMAND_RUNNER: Final = "command"

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 import yaml
+from croniter import croniter
 from dotenv import dotenv_values
 from pydantic import (
     AfterValidator,
@@ -45,6 +46,11 @@ _CHECKOUT: Final = Path(__file__).resolve().parent.parent
 _REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _LOGIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _LONGEST_SHOWN_VALUE: Final = 80
+_INTERVAL: Final = re.compile(r"([1-9][0-9]?)([mh])")
+_CRON_FIELDS: Final = 5
+_NEVER: Final = "never"
+#: How often what is reached over http is asked, by section; files are picked up when they are there.
+_POLLS: Final = {"stores": "*/10 * * * *", "gateways": "*/30 * * * *", "tax": "0 * * * *", "erps": "0 * * * *"}
 #: Amounts have fourteen digits before the point.
 _LARGEST_AMOUNT: Final = 10**14
 
@@ -98,6 +104,19 @@ def _private_url(value: str) -> str:
     return value
 
 
+def _cron(value: str) -> str:
+    interval = _INTERVAL.fullmatch(value)
+    if interval:
+        every, whole = int(interval[1]), 60 if interval[2] == "m" else 24
+        if every >= whole or whole % every:
+            raise ValueError("must divide the hour (5m, 10m, 30m) or the day (1h, 2h, 6h) evenly")
+        step = "*" if every == 1 else f"*/{every}"
+        return f"{step} * * * *" if interval[2] == "m" else f"0 {step} * * *"
+    if len(value.split()) != _CRON_FIELDS or not croniter.is_valid(value):
+        raise ValueError("must be an interval such as 10m or 2h, or a cron expression such as 0 6 * * 1-5")
+    return " ".join(value.split())
+
+
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 EntityCode = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]{0,9}$")]
 CountryCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
@@ -105,6 +124,7 @@ CurrencyCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), AfterVal
 TimeZone = Annotated[str, AfterValidator(_known_time_zone)]
 BaseUrl = Annotated[str, AfterValidator(_http_url)]
 PrivateUrl = Annotated[BaseUrl, AfterValidator(_private_url)]
+Cron = Annotated[str, AfterValidator(_cron)]
 Exact = Annotated[
     Decimal, BeforeValidator(_exact), WithJsonSchema({"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?$"})
 ]
@@ -128,6 +148,19 @@ class Instance(_Model):
 
     id: Id
     system: str
+    poll: Annotated[str, AfterValidator(lambda value: value if value == _NEVER else _cron(value))] | None = Field(
+        None,
+        description="How often it is loaded: an interval (10m, 2h), a cron expression in the time zone of schedules, "
+        "or never (then with the nightly load only). If left out: stores 10m, gateways 30m, tax engines and ERPs 1h; "
+        "files when they are complete.",
+    )
+
+    @property
+    def rhythm(self) -> str | None:
+        """Cron expression of its polls; None if it is not polled."""
+        if self.poll is not None:
+            return None if self.poll == _NEVER else self.poll
+        return None if self.declared.access == "files" else _POLLS.get(type(self).section())
 
     @property
     def declared(self) -> Variant:
@@ -361,6 +394,27 @@ _HTTP_FIELDS: Final[dict[str, Any]] = {
     "timeout_seconds": (float, Field(60, gt=0, le=600, description="How long to wait for an answer.")),
     "retries": (int, Field(5, ge=0, le=10, description="How often a failed read is tried again.")),
 }
+_DROP_FIELDS: Final[dict[str, Any]] = {
+    "settle_seconds": (
+        int,
+        Field(
+            60,
+            ge=0,
+            le=3600,
+            description="A file is complete when it was not written to for so long, unless somebody runs the load by "
+            "hand. Names ending in .tmp, .part, .partial or .filepart, and hidden ones, are never read.",
+        ),
+    ),
+    "done_suffix": (
+        str,
+        Field(
+            "",
+            pattern=r"^(\.[A-Za-z0-9]+)?$",
+            description="If the sender marks what it has finished, the suffix of its markers, for example .done: a "
+            "file is then read only once one of its name with this suffix lies beside it.",
+        ),
+    ),
+}
 _FOLDER: Final = Field(min_length=1, description="Below RETAIL_HOME/inbox, or an absolute path.")
 _EXPORT_FOLDER: Final = Field(
     "",
@@ -401,6 +455,7 @@ def _model_of(base: type[Instance], variant: Variant) -> type[Instance]:
         fields["folder"] = (Annotated[str, AfterValidator(_export_folder)], _EXPORT_FOLDER)
     else:
         fields["folder"] = (str, _FOLDER)
+        fields |= _DROP_FIELDS
     for setting in variant.settings:
         fields[setting.name] = _setting_field(setting)
     return create_model(f"{base.__name__}_{variant.name}", __base__=base, __doc__=f"{variant.title}.", **fields)
@@ -524,6 +579,20 @@ class Warehouse(_Model):
     engine: Literal["duckdb"] = "duckdb"
 
 
+class Schedules(_Model):
+    """When what is not polled happens; times are of ``time_zone``."""
+
+    time_zone: TimeZone = Field("UTC", description="IANA time zone of every schedule and poll.")
+    nightly_load: Cron = Field(
+        "30 1 * * *",
+        description="Loads every source, and compares all orders of the stores with the warehouse: finds what no poll "
+        "could, such as deletions.",
+    )
+    daily_build: Cron = Field(
+        "0 5 * * *", description="Builds the marts also if nothing was loaded: exceptions age and fall due."
+    )
+
+
 class Operations(_Model):
     """The operations store."""
 
@@ -549,6 +618,7 @@ class Configuration(_Model):
     fulfilment: tuple[AnyProvider, ...] = ()
     policies: Policies = Policies()
     warehouse: Warehouse = Warehouse()
+    schedules: Schedules = Schedules()  # pyright: ignore[reportCallIssue]
     operations: Operations = Operations()  # pyright: ignore[reportCallIssue]
 
     @field_validator("policies")

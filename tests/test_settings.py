@@ -96,6 +96,9 @@ def test_the_shipped_configuration_loads() -> None:
         ("gateways.0.id", "bank_us", ["'bank_us'", "used 2 times"]),
         ("stores.0.base_url", "ftp://shop.example", ["stores[0].base_url", "'ftp://shop.example'", "https://"]),
         ("stores.0.base_url", "https://shop.example:port", ["stores[0].base_url", "port"]),
+        ("stores.0.poll", "7m", ["stores[0].poll", "'7m'", "divide the hour"]),
+        ("stores.0.poll", "61 * * * *", ["stores[0].poll", "'61 * * * *'", "cron expression"]),
+        ("schedules", {"daily_build": "* * * * * *"}, ["schedules.daily_build", "cron expression"]),
         ("stores.0.timeout_seconds", 0, ["stores[0].timeout_seconds", "'0'", "greater than 0"]),
         ("gateways.0.bank", "bank_xx", ["gateways[0].bank", "'bank_xx'", "bank_de, bank_jp, bank_us"]),
         ("gateways.0.bank", "bank_de", ["gateways[0].bank", "'bank_de'", "belongs to entity DE, not US"]),
@@ -332,6 +335,17 @@ def test_what_nobody_can_owe_on_gift_cards_is_refused(
     document["stores"][0]["gift_cards"] = {"opening": opening}
     with pytest.raises(SettingsError, match=r"stores\[0\].gift_cards.opening"):
         read_configuration(write(tmp_path, document), environment)
+
+
+def test_each_source_is_polled_at_its_own_rhythm(
+    document: dict[str, Any], environment: dict[str, str], tmp_path: Path
+) -> None:
+    """An interval that drifts through the day, or a rhythm that is silently not obeyed, breaks a quota or a promise."""
+    for index, poll in ((0, "2h"), (1, "0 6 * * 1-5"), (2, "never")):
+        document["stores"][index]["poll"] = poll
+    found = read_configuration(write(tmp_path, document), environment)
+    assert [store.rhythm for store in found.stores] == ["0 */2 * * *", "0 6 * * 1-5", None]
+    assert {gateway.rhythm for gateway in found.gateways} == {"*/30 * * * *", None}, "files are picked up, not polled"
 
 
 def test_lookups_of_unknown_instances_raise(

@@ -1,7 +1,10 @@
 """File drops: which files of a folder are complete, and which were read before."""
 
 import hashlib
+import time
 from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -28,15 +31,49 @@ class DroppedFile:
         return self.path.name
 
 
+@dataclass(frozen=True, slots=True)
+class Completeness:
+    """What says that a file is complete, besides its name.
+
+    ``settle_seconds``: nobody wrote to it for so long. ``done_suffix``: the suffix of the marker that its sender puts
+    beside it; empty if there are none.
+    """
+
+    settle_seconds: float = 0
+    done_suffix: str = ""
+
+    @contextmanager
+    def required(self) -> Iterator[None]:
+        """Take only files for complete, within, that are so by this."""
+        token = _REQUIRED.set(self)
+        try:
+            yield
+        finally:
+            _REQUIRED.reset(token)
+
+
+_REQUIRED: Final[ContextVar[Completeness]] = ContextVar("completeness", default=Completeness())  # noqa: B039 - frozen
+
+
 def complete_files(folder: Path) -> list[Path]:
     """The files of a folder that their sender has finished, by name; none if there is no such folder."""
     if not folder.is_dir():
         return []
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.is_file() and not path.name.startswith(".") and path.suffix.lower() not in _UNFINISHED
-    )
+    required = _REQUIRED.get()
+    return sorted(path for path in folder.iterdir() if path.is_file() and _is_complete(path, required))
+
+
+def _is_complete(path: Path, required: Completeness) -> bool:
+    suffix = path.suffix.lower()
+    if path.name.startswith(".") or suffix in _UNFINISHED:
+        return False
+    if required.done_suffix:
+        if suffix == required.done_suffix.lower():
+            return False
+        if not path.with_name(path.name + required.done_suffix).exists():
+            return False
+    # By the clock that files are dated by, whatever day the run takes for today.
+    return required.settle_seconds <= 0 or time.time() - path.stat().st_mtime >= required.settle_seconds
 
 
 def new_files(folder: Path, done: MutableMapping[str, str], *, name_matters: bool = False) -> Iterator[DroppedFile]:

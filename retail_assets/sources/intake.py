@@ -95,7 +95,8 @@ class Intake:
     """The door of one source instance: everything it receives passes here, once.
 
     ``now`` is the loading time (aware, UTC). The operations store at ``operations_url`` is opened when first needed.
-    ``report`` is told how far a long load is, every few seconds. ``portion`` is how many records make a portion full.
+    ``thorough`` says that this load is to find what no change told of, however recently that was looked for. ``report``
+    is told how far a long load is, every few seconds. ``portion`` is how many records make a portion full.
     ``traffic`` counts the requests of the clients that are made while it is watching.
 
     A load may be taken in portions. A source that can go on where it stopped asks at each of its checkpoints whether
@@ -110,6 +111,7 @@ class Intake:
     operations_url: str
     report: Callable[[Progress], None] | None = None
     portion: int = PORTION
+    thorough: bool = False
     counts: dict[str, Counts] = field(default_factory=dict)
     unfinished: set[str] = field(default_factory=set)
     traffic: Traffic = field(default_factory=Traffic)

@@ -1,6 +1,7 @@
 """The code location as a whole: what people see in the UI."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -71,7 +72,7 @@ def test_the_sensors_are_on(definitions: dg.Definitions) -> None:
     """A gate sensor that has to be switched on by hand is off on the day it matters."""
     sensors = {sensor.name: sensor for sensor in definitions.sensors or []}
     assert set(sensors) == {
-        "build_after_load", "build_after_partial_load",
+        "build_after_load", "build_after_partial_load", "files_dropped",
         *(keys.gate_sensor_name(entity) for entity in ("US", "DE", "JP")),
     }  # fmt: skip
     assert all(sensor.default_status is dg.DefaultSensorStatus.RUNNING for sensor in sensors.values())
@@ -79,10 +80,56 @@ def test_the_sensors_are_on(definitions: dg.Definitions) -> None:
 
 def test_what_was_posted_is_read_back_every_night(definitions: dg.Definitions) -> None:
     """Changes at the ERP that nobody looks for are found by the auditor."""
-    (schedule,) = definitions.schedules or []
+    (schedule,) = [one for one in definitions.schedules or [] if one.name == "attest_nightly"]
     assert isinstance(schedule, dg.ScheduleDefinition)
     assert schedule.job_name == keys.ATTEST_JOB
-    assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+
+
+def test_the_chain_is_started_by_the_clock(definitions: dg.Definitions) -> None:
+    """A schedule that has to be switched on by hand is off on the day it matters."""
+    schedules = {one.name: one for one in definitions.schedules or [] if isinstance(one, dg.ScheduleDefinition)}
+    assert {name: one.cron_schedule for name, one in schedules.items()} == {
+        "poll_every_10_minutes": "*/10 * * * *",
+        "poll_every_30_minutes": "*/30 * * * *",
+        "poll_every_hour": "0 * * * *",
+        "load_everything_nightly": "30 1 * * *",
+        "build_daily": "0 5 * * *",
+        "attest_nightly": "0 3 * * *",
+    }
+    assert all(one.default_status is dg.DefaultScheduleStatus.RUNNING for one in schedules.values())
+
+
+def test_a_poll_loads_its_sources_with_their_checks(definitions: dg.Definitions, tmp_path: Path) -> None:
+    """A poll that loads everything breaks quotas; one that leaves the checks out loads what nobody counted."""
+    schedule = next(one for one in definitions.schedules or [] if one.name == "poll_every_10_minutes")
+    assert isinstance(schedule, dg.ScheduleDefinition)
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        context = dg.build_schedule_context(instance, scheduled_execution_time=datetime(2026, 11, 5, tzinfo=UTC))
+        request = schedule(context)
+        assert isinstance(request, dg.RunRequest)
+        chosen = definitions.resolve_job_def(keys.INGEST_JOB).get_subset(
+            asset_selection=set(request.asset_selection or ())
+        )
+        assert {node.name for node in chosen.nodes} == {"load_cedar_us", "load_linden_de", "load_aoi_jp"}
+        checked = {key.asset_key for key in chosen.asset_layer.asset_graph.asset_check_keys}
+        assert checked >= assets
+        # While that load is at work, the next tick asks for nothing.
+        instance.create_run_for_job(chosen, status=dg.DagsterRunStatus.STARTED, tags=request.tags)
+        assert isinstance(schedule(context), dg.SkipReason)
+
+
+def test_whatever_is_loaded_or_built_has_a_freshness_policy(definitions: dg.Definitions) -> None:
+    """A source that went silent, or marts that nobody rebuilt, look like a quiet day."""
+    specs = _specs(definitions)
+    silent = [
+        key.to_user_string()
+        for key, spec in specs.items()
+        if ((key.path[0].startswith("raw_") and key.path[0] != "raw_ops") or key.path[0] == "marts")
+        and spec.freshness_policy is None
+    ]
+    assert silent == []
+    polled = specs[dg.AssetKey(["raw_woocommerce", "cedar_us", "orders"])].freshness_policy
+    assert polled == dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=2, minutes=10))
 
 
 def test_the_export_depends_on_every_gated_mart(definitions: dg.Definitions) -> None:

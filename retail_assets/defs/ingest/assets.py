@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -14,6 +15,7 @@ from retail_assets import keys
 from retail_assets.contracts import Table, table
 from retail_assets.defs.ingest.checks import check_results, check_specs
 from retail_assets.defs.ingest.instances import SourceInstance, source_instances
+from retail_assets.defs.ingest.polling import fresh_for
 from retail_assets.defs.ingest.progress import reporter
 from retail_assets.settings import Settings
 from retail_assets.sources.intake import Counts, Intake
@@ -23,8 +25,9 @@ from retail_assets.sources.warehouse import create_raw_tables, loading, pipeline
 class RawTranslator(DagsterDltTranslator):
     """Keys ``raw_<system>/<instance>/<table>``, one group per instance, description and owner from the contract."""
 
-    def __init__(self, instance: SourceInstance) -> None:
+    def __init__(self, instance: SourceInstance, fresh_for: timedelta) -> None:
         self._instance = instance
+        self._fresh_for = fresh_for
 
     def get_asset_spec(self, data: DltResourceTranslatorData) -> dg.AssetSpec:
         """The spec of one resource of the instance; it has no upstream assets."""
@@ -34,6 +37,7 @@ class RawTranslator(DagsterDltTranslator):
             description=f"{contract.description} From {self._instance.title}, as sent.",
             group_name=keys.source_group(self._instance.instance),
             owners=[contract.owner],
+            freshness_policy=dg.FreshnessPolicy.time_window(fail_window=self._fresh_for),
             kinds={"dlt", self._instance.system, "duckdb"},
             tags={"layer": "raw", "system": self._instance.system, "instance": self._instance.instance},
             metadata={"dagster/table_name": f"warehouse.{contract.schema}.{contract.name}"},
@@ -58,7 +62,7 @@ def _raw_assets(settings: Settings, instance: SourceInstance) -> dg.AssetsDefini
         # Only names the resources: nothing is read, and the operations store not opened, before a run.
         dlt_source=instance.build(instance.intake(settings)),
         dlt_pipeline=pipeline(),
-        dagster_dlt_translator=RawTranslator(instance),
+        dagster_dlt_translator=RawTranslator(instance, fresh_for(settings, instance)),
     )
 
     @dg.multi_asset(
@@ -70,7 +74,12 @@ def _raw_assets(settings: Settings, instance: SourceInstance) -> dg.AssetsDefini
     )
     def load(context: dg.AssetExecutionContext, dlt: DagsterDltResource) -> Iterator[Any]:
         create_raw_tables(settings.warehouse_path)
-        with closing(instance.intake(settings, reporter(context))) as intake:
+        tags = context.run.tags
+        complete = instance.completeness(by_hand=tags.get(keys.RUNNER_TAG) == keys.COMMAND_RUNNER)
+        with (
+            complete.required(),
+            closing(instance.intake(settings, reporter(context), thorough=keys.THOROUGH_TAG in tags)) as intake,
+        ):
             by_key: dict[Any, dg.MaterializeResult] = {}
             with intake.traffic.watching():
                 for source in portions(intake, lambda: instance.build(intake)):

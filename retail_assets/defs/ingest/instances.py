@@ -4,11 +4,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Final
 
+import dagster as dg
 from dlt.sources import DltSource
 
+from retail_assets import keys
 from retail_assets.settings import Instance, Settings
+from retail_assets.sources.files import Completeness
 from retail_assets.sources.intake import Intake, Progress
+
+#: Of the files that an instance which is reached over http takes besides.
+_SETTLE_SECONDS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +32,25 @@ class SourceInstance:
     configured: Instance
     inbox: Path
 
-    def intake(self, settings: Settings, report: Callable[[Progress], None] | None = None) -> Intake:
-        """A door for one load, which tells ``report`` how far it is."""
-        return Intake(self.system, self.instance, settings.now(), settings.operations_url, report)
+    def intake(
+        self, settings: Settings, report: Callable[[Progress], None] | None = None, *, thorough: bool = False
+    ) -> Intake:
+        """A door for one load; it tells ``report`` how far it is and, if ``thorough``, looks for what nobody told."""
+        return Intake(self.system, self.instance, settings.now(), settings.operations_url, report, thorough=thorough)
+
+    def completeness(self, *, by_hand: bool) -> Completeness:
+        """What says that a file dropped for it is complete; whoever starts a load by hand says so himself."""
+        settle = 0 if by_hand else getattr(self.configured, "settle_seconds", _SETTLE_SECONDS)
+        return Completeness(settle, getattr(self.configured, "done_suffix", ""))
 
     def resources(self, settings: Settings) -> frozenset[str]:
         """The resources, and so the assets, that this instance has: not every variant of a system has all of them."""
         return frozenset(self.build(self.intake(settings)).resources)
+
+    def assets(self, settings: Settings) -> list[dg.AssetKey]:
+        """The raw assets it fills, for a run that is to load nothing else."""
+        names = sorted(self.resources(settings))
+        return [dg.AssetKey(keys.raw_asset_path(self.system, self.instance, name)) for name in names]
 
     def build(self, intake: Intake) -> DltSource:
         """A fresh dlt source: dlt sources cannot be run twice in one process.

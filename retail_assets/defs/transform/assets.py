@@ -3,8 +3,9 @@
 import importlib.metadata
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 from dagster_dbt import (
@@ -26,6 +27,9 @@ from retail_assets.settings import Settings
 from retail_assets.sources.ops import ops_source
 from retail_assets.sources.warehouse import create_raw_tables, load, pipeline_for
 
+#: The daily build, and time for it.
+_FRESH_FOR: Final = timedelta(hours=26)
+
 
 class ModelTranslator(DagsterDbtTranslator):
     """Keys ``<schema>/<model>``, and lineage from each source instance's own raw assets."""
@@ -44,6 +48,8 @@ class ModelTranslator(DagsterDbtTranslator):
         if layer == "staging":
             # A source system's models form a group of their own, owned by whoever owns the system.
             spec = spec.replace_attributes(group_name=f"staging_{path[0]}", owners=[SYSTEMS[path[0]].owner])
+        if layer == "marts":
+            spec = spec.replace_attributes(freshness_policy=dg.FreshnessPolicy.time_window(fail_window=_FRESH_FOR))
         return spec.replace_attributes(
             key=_key(properties),
             deps=self._dependencies(manifest, properties),

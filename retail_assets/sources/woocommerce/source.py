@@ -83,7 +83,7 @@ class _Load:
     @property
     def every(self) -> timedelta:
         """How long what has no change filter may stay as it was read."""
-        return timedelta(hours=max(0, self.store.option("sweep_hours")))
+        return timedelta(hours=0 if self.intake.thorough else max(0, self.store.option("sweep_hours")))
 
     def sweep(self) -> Sweep | None:
         """The sweep of this load, made when it is first asked for: resources take turns, and none comes first.
