@@ -107,9 +107,8 @@ def test_a_poll_loads_its_sources_with_their_checks(definitions: dg.Definitions,
         context = dg.build_schedule_context(instance, scheduled_execution_time=datetime(2026, 11, 5, tzinfo=UTC))
         request = schedule(context)
         assert isinstance(request, dg.RunRequest)
-        chosen = definitions.resolve_job_def(keys.INGEST_JOB).get_subset(
-            asset_selection=set(request.asset_selection or ())
-        )
+        assets = set(request.asset_selection or ())
+        chosen = definitions.resolve_job_def(keys.INGEST_JOB).get_subset(asset_selection=assets)
         assert {node.name for node in chosen.nodes} == {"load_cedar_us", "load_linden_de", "load_aoi_jp"}
         checked = {key.asset_key for key in chosen.asset_layer.asset_graph.asset_check_keys}
         assert checked >= assets
