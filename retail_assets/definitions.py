@@ -6,6 +6,7 @@ from retail_assets.defs.checks import check_definitions
 from retail_assets.defs.export import attestation_definitions, export_definitions
 from retail_assets.defs.ingest import ingest_definitions
 from retail_assets.defs.jobs import ingest_job, job_definitions
+from retail_assets.defs.publish import publish_definitions
 from retail_assets.defs.transform import transform_definitions
 from retail_assets.settings import Settings, load_settings
 
@@ -18,6 +19,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         check_definitions(settings),
         export_definitions(settings),
         attestation_definitions(settings),
+        publish_definitions(settings),
         job_definitions(settings),
         # One process: DuckDB takes one writer, and a step of its own would cost its imports each time.
         dg.Definitions(executor=dg.in_process_executor),

@@ -8,11 +8,16 @@ WAREHOUSE_POOL: Final = "warehouse"
 INGEST_JOB: Final = "ingest"
 BUILD_JOB: Final = "build"
 ATTEST_JOB: Final = "attest"
+PUBLISH_JOB: Final = "publish"
 EXPORT_GROUP: Final = "erp_export"
+PUBLISH_GROUP: Final = "published"
+PUBLISHED_ASSET: Final = ["published", "marts"]
 
 #: Run tags: which set of checked materializations an export run posts, and for which entity.
 BATCH_TAG: Final = "retail/batch"
 ENTITY_TAG: Final = "retail/entity"
+#: Run tag: the build whose marts a run publishes.
+BUILD_TAG: Final = "retail/build"
 
 #: Run tags of loads: the schedule that asked for it, the files that it is to read (a digest), and that everything is to
 #: be compared with its source.

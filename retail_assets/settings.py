@@ -703,6 +703,11 @@ class Settings:
         return self.home / "dbt"
 
     @property
+    def published_path(self) -> Path:
+        """What BI reads: the marts of the last good build."""
+        return self.home / "published"
+
+    @property
     def audit_anchor_path(self) -> Path:
         """Head of the evidence chain, kept outside the operations store so that a cut tail is noticed."""
         return self.home / "exports" / "audit_head.json"

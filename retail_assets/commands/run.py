@@ -25,6 +25,7 @@ from retail_assets.defs.checks.gate import gate_state
 from retail_assets.defs.export.sensors import request_export
 from retail_assets.defs.ingest.instances import source_instances
 from retail_assets.defs.ingest.progress import shown_progress
+from retail_assets.defs.publish import request_publication
 from retail_assets.defs.transform.manifest import parsed_meanwhile
 from retail_assets.settings import Settings
 
@@ -71,6 +72,8 @@ def run_chain(settings: Settings, console: Console, *, load: bool = True) -> Cha
             definitions = build_definitions(settings)
         with _phase(console, result, "Building and checking the marts"):
             _execute(definitions, instance, keys.BUILD_JOB, console, result)
+        with _phase(console, result, "Publishing the marts"):
+            _publish(definitions, instance, console, result)
         with _phase(console, result, "Posting to the ERP"):
             for entity in settings.configuration.entities:
                 _post(definitions, instance, entity.code, console, result)
@@ -123,6 +126,14 @@ def _instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
         end_dead_runs(instance)
         wait_for_warehouse(settings)
         yield instance
+
+
+def _publish(definitions: dg.Definitions, instance: dg.DagsterInstance, console: Console, result: ChainResult) -> None:
+    request = request_publication(instance)
+    if isinstance(request, dg.SkipReason):
+        console.print(f"    {request.skip_message}", highlight=False)
+        return
+    _execute(definitions, instance, keys.PUBLISH_JOB, console, result, dict(request.tags))
 
 
 def _post(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 
+import duckdb
 import pytest
 from rich.console import Console
 
@@ -261,6 +262,28 @@ def test_a_mart_tells_how_many_rows_it_has(shop: Retailer, first_run: ChainResul
     """Tables and views of the marts showed no number of rows in the UI, or that of the build before."""
     told = shop.metadata("marts", mart)["dagster/row_count"].value
     assert told == shop.rows(f"select count(*) as row_count from marts.{mart}")[0]["row_count"] > 0
+
+
+def test_bi_reads_what_was_built(shop: Retailer, first_run: ChainResult) -> None:
+    """Figures that analysts and the books do not share; or an e-mail address in a file that is handed round."""
+    published = shop.home / "published" / "marts.duckdb"
+    with duckdb.connect(str(published), read_only=True) as connection:
+        marts = connection.execute("select mart, status, row_count from published_marts order by mart").fetchall()
+        texts = connection.execute(
+            "select table_name, column_name from duckdb_columns() where data_type = 'VARCHAR' and table_name in "
+            "(select mart from published_marts)"
+        ).fetchall()
+        addresses = [
+            (table, column)
+            for table, column in texts
+            if connection.execute(f"select 1 from {table} where {column} like '%@%.%' limit 1").fetchall()
+        ]
+    assert marts == [
+        (mart, "good", shop.rows(f"select count(*) as row_count from marts.{mart}")[0]["row_count"])
+        for (mart, *_) in marts
+    ]
+    assert len(marts) > 30
+    assert addresses == []
 
 
 def test_running_again_changes_nothing(shop: Retailer, first_run: ChainResult) -> None:
