@@ -35,7 +35,9 @@ approve = typer.Typer(help="What waits for a second person.", no_args_is_help=Tr
 fees = typer.Typer(help="What gateways charge, against their contracts.", no_args_is_help=True)
 config = typer.Typer(help="The configuration.", no_args_is_help=True)
 policy = typer.Typer(help="What finance has decided.", no_args_is_help=True)
+webhooks = typer.Typer(help="Events from stores and gateways: the intake and its inbox.", no_args_is_help=True)
 app.add_typer(sandbox, name="sandbox")
+app.add_typer(webhooks, name="webhooks")
 app.add_typer(exceptions, name="exceptions")
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(approve, name="approve")
@@ -455,6 +457,27 @@ def quarantine_show(identifier: Annotated[str, typer.Argument(help="quarantine_i
     except KeyError:
         _fail(f"no single quarantined record is {identifier!r}; list them with: retail quarantine list --all", code=1)
     sys.stdout.buffer.write(payload + b"\n")
+
+
+@webhooks.command("serve")
+def webhooks_serve(
+    host: Annotated[str | None, typer.Option(help="Address; webhooks.host of retail.yaml if left out.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; webhooks.port of retail.yaml if left out.")] = None,
+) -> None:
+    """Take webhooks of stores and gateways into the inbox, until interrupted; the log goes to standard error."""
+    from retail_assets.commands.webhooks import serve_webhooks
+
+    with _explained():
+        serve_webhooks(_settings(), _console(), host=host, port=port)
+
+
+@webhooks.command("status")
+def webhooks_status(as_json: Json = False) -> None:
+    """Show what is in the inbox: what waits, what was loaded, what was given up and why."""
+    from retail_assets.commands.webhooks import print_status, status
+
+    found = status(_settings())
+    _print_json(found) if as_json else print_status(_console(), found)
 
 
 @config.command("schema")

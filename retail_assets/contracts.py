@@ -144,7 +144,7 @@ class Variant:
     ``access``: ``http`` for an API (it has a base_url, a time-out and retries), ``files`` for a folder of file drops,
     ``export`` for a folder that is only written to.
     ``requests_per_second`` is the documented quota, used unless the block says otherwise; ``quota`` says where it is
-    documented.
+    documented. ``webhooks`` is how it signs the webhooks it sends, if it sends any that are understood.
     """
 
     name: str
@@ -152,6 +152,7 @@ class Variant:
     access: Literal["http", "files", "export"]
     requests_per_second: float | None = None
     quota: str = ""
+    webhooks: str | None = None
     settings: tuple[Setting, ...] = ()
 
 

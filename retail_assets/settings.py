@@ -51,6 +51,8 @@ _CRON_FIELDS: Final = 5
 _NEVER: Final = "never"
 #: How often what is reached over http is asked, by section; files are picked up when they are there.
 _POLLS: Final = {"stores": "*/10 * * * *", "gateways": "*/30 * * * *", "tax": "0 * * * *", "erps": "0 * * * *"}
+_SHORTEST_WEBHOOK_SECRET: Final = 16
+_HEXADECIMAL: Final = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 #: Amounts have fourteen digits before the point.
 _LARGEST_AMOUNT: Final = 10**14
 
@@ -180,6 +182,11 @@ class Instance(_Model):
     def secret(self, name: str) -> str:
         """The value of a setting that is a secret; AttributeError if this variant has no such setting."""
         return getattr(self, name).get_secret_value()
+
+    @property
+    def webhook_keys(self) -> tuple[str, ...]:
+        """The keys its webhooks are signed with; none if it sends none."""
+        return tuple(key.get_secret_value() for key in getattr(self, "webhook_secrets", ()))
 
     def option(self, name: str) -> Any:
         """The value of a setting that the variant declares; AttributeError if it has no such setting."""
@@ -456,9 +463,27 @@ def _model_of(base: type[Instance], variant: Variant) -> type[Instance]:
     else:
         fields["folder"] = (str, _FOLDER)
         fields |= _DROP_FIELDS
+    if variant.webhooks is not None:
+        fields["webhook_secrets"] = _webhook_secrets(variant.webhooks)
     for setting in variant.settings:
         fields[setting.name] = _setting_field(setting)
     return create_model(f"{base.__name__}_{variant.name}", __base__=base, __doc__=f"{variant.title}.", **fields)
+
+
+def _webhook_secrets(scheme: str) -> tuple[Any, Any]:
+    """The keys of a sender of webhooks: one, or two while it is rotated; Adyen's are hexadecimal."""
+
+    def long_enough(secret: SecretStr) -> SecretStr:
+        value = secret.get_secret_value()
+        if len(value) < _SHORTEST_WEBHOOK_SECRET:
+            raise ValueError(f"must have at least {_SHORTEST_WEBHOOK_SECRET} characters, so that nobody guesses it")
+        if scheme == "adyen" and not _HEXADECIMAL.fullmatch(value):
+            raise ValueError("must be the HMAC key as Adyen shows it, in hexadecimal")
+        return secret
+
+    return tuple[Annotated[Secret, AfterValidator(long_enough)], ...], Field(
+        (), max_length=2, description="Keys its webhooks are signed with; two while one is replaced. None: no webhooks."
+    )
 
 
 def _export_folder(value: str, info: ValidationInfo) -> str:
@@ -606,6 +631,28 @@ class Operations(_Model):
     )
 
 
+class Webhooks(_Model):
+    """The event intake: where it listens, and what it takes at most."""
+
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on; a proxy in front of it ends TLS.")
+    port: int = Field(
+        8770, ge=0, le=65535, description="Port of the webhooks: POST /webhooks/<id of store or gateway>."
+    )
+    metrics_host: str = Field("127.0.0.1", min_length=1, description="Address of /healthz and /metrics.")
+    metrics_port: int = Field(8771, ge=0, le=65535, description="Port of /healthz and /metrics; not for the public.")
+    max_body_kilobytes: int = Field(1024, ge=16, le=16384, description="Largest body.")
+    max_waiting: int = Field(
+        1024, ge=16, le=100_000, description="Requests under way at most, shared evenly among those that send."
+    )
+    max_connections: int = Field(2000, ge=16, le=100_000, description="Open connections at most.")
+    trusted_proxies: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = Field(
+        (), description="Addresses of proxies that are believed for whom they ask."
+    )
+    keep_bodies_days: int = Field(
+        30, ge=1, le=3650, description="Days after which the body of an event that was loaded is emptied."
+    )
+
+
 class Configuration(_Model):
     """The content of ``retail.yaml``."""
 
@@ -620,6 +667,7 @@ class Configuration(_Model):
     warehouse: Warehouse = Warehouse()
     schedules: Schedules = Schedules()  # pyright: ignore[reportCallIssue]
     operations: Operations = Operations()  # pyright: ignore[reportCallIssue]
+    webhooks: Webhooks = Webhooks()  # pyright: ignore[reportCallIssue]
 
     @field_validator("policies")
     @classmethod
@@ -864,7 +912,7 @@ _SECRET_FIELDS: Final = frozenset(
     for variant in system.variants.values()
     for setting in variant.settings
     if setting.type == "secret"
-)
+) | {"webhook_secrets"}
 _SECTIONS: Final = ("stores", "gateways", "banks", "tax", "erps", "fulfilment")
 #: Columns of a table of file rows that no file has.
 _FILLED_BY_READERS: Final = ("file_name", "file_sha256", "row_number", "occurrence")
@@ -875,7 +923,8 @@ def _literal_secrets(document: Mapping[str, Any]) -> Iterable[str]:
         items = document.get(section)
         for index, item in enumerate(items if isinstance(items, list) else []):
             for field in _SECRET_FIELDS & set(item if isinstance(item, dict) else ()):
-                if not _REFERENCE.fullmatch(str(item[field])):
+                values = item[field] if isinstance(item[field], list) else [item[field]]
+                if not all(_REFERENCE.fullmatch(str(value)) for value in values):
                     yield f"{section}[{index}].{field}: a secret may only be given as ${{NAME}}, never literally"
     operations = document.get("operations")
     url = operations.get("url") if isinstance(operations, dict) else None
@@ -929,7 +978,7 @@ def _in_words(detail: ErrorDetails) -> str:
         return f"{path}: is not a known setting"
     if isinstance(shown, (dict, list)) or not path:
         return f"{path or 'retail.yaml'}: {message}"
-    field = path.rsplit(".", 1)[-1]
+    field = path.rsplit(".", 1)[-1].partition("[")[0]
     # An address that is refused may be so because somebody put the credentials into it.
     if field in _SECRET_FIELDS or path == "operations.url" or (field.endswith("_url") and set(str(shown)) & set("@?#")):
         return f"{path}: {message}"

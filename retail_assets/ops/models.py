@@ -21,6 +21,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Dialect
@@ -68,6 +69,7 @@ POSTING_KINDS: Final = ("entry", "reversal")
 POSTING_STATES: Final = ("claimed", "sent", "posted", "failed")
 APPROVAL_KINDS: Final = ("entry", "write_off", "policy")
 DECISIONS: Final = ("approved", "rejected")
+EVENT_STATES: Final = ("received", "done", "dead")
 ATTESTED_STATES: Final = ("equal", "differs", "missing", "unreadable")
 
 
@@ -261,4 +263,50 @@ certificates = Table(
     Column("issued_at", UtcDateTime, nullable=False),
     Column("body", Text, nullable=False),
     Index(None, "entity_code", "issued_at"),
+)
+
+#: A rowid of SQLite's own is an INTEGER and nothing else.
+_SERIAL: Final = BigInteger().with_variant(Integer, "sqlite")
+
+webhook_inbox = Table(
+    "webhook_inbox",
+    metadata,
+    # In the order of arrival.
+    Column("event_id", _SERIAL, primary_key=True, autoincrement=True),
+    # The store or gateway, as retail.yaml calls it.
+    Column("source", String(40), nullable=False),
+    # What makes it the same event when it comes again: of a signed id, else of the body. Short, since each event
+    # goes into another page of its index, and pages are what a commit costs.
+    Column("identity", LargeBinary, nullable=False),
+    # The sender's own name of the delivery, where it has one.
+    Column("delivery_id", String(100)),
+    Column("body_sha256", String(64), nullable=False),
+    Column("topic", String(100)),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("trace_id", String(32), nullable=False),
+    # As received; emptied when the event has been done with for long enough.
+    Column("body", LargeBinary, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("attempted_at", UtcDateTime),
+    # The load that was made of it, and which record that was about: orders/123.
+    Column("run_id", String(80)),
+    Column("subject", Text),
+    Column("reason", Text),
+    Column("finished_at", UtcDateTime),
+    _one_of("state", EVENT_STATES),
+    UniqueConstraint("identity"),
+    Index(
+        "ix_webhook_inbox_waiting",
+        "event_id",
+        sqlite_where=text("state = 'received'"),
+        postgresql_where=text("state = 'received'"),
+    ),
+    Index(
+        "ix_webhook_inbox_subject",
+        "source",
+        "subject",
+        sqlite_where=text("subject IS NOT NULL"),
+        postgresql_where=text("subject IS NOT NULL"),
+    ),
 )

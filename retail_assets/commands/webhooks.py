@@ -1,0 +1,111 @@
+"""``retail webhooks``: the event intake, and what is in its inbox."""
+
+from datetime import datetime
+from typing import Any, Final
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from retail_assets.commands import CommandError
+from retail_assets.ops import inbox
+from retail_assets.ops.store import open_store
+from retail_assets.settings import Settings
+from retail_assets.webhooks.app import PATH, Limits, Sender
+from retail_assets.webhooks.server import Address, AddressError, Running, Service, configure_log, serve
+
+_DEAD_SHOWN: Final = 20
+
+
+def serve_webhooks(settings: Settings, console: Console, *, host: str | None, port: int | None) -> None:
+    """Serve the intake until interrupted.
+
+    Raises:
+        CommandError: nobody is configured to send webhooks, or it cannot listen there.
+    """
+    senders = senders_of(settings)
+    if not senders:
+        raise CommandError(
+            "no store and no gateway has webhook_secrets in retail.yaml: nobody's webhooks could be told from a forgery"
+        )
+    configured = settings.configuration.webhooks
+    configure_log()
+    engine = open_store(settings.operations_url)
+    service = Service(
+        senders,
+        engine,
+        settings.now,
+        Address(host or configured.host, configured.port if port is None else port),
+        Address(configured.metrics_host, configured.metrics_port),
+        Limits(configured.max_body_kilobytes << 10, configured.max_waiting),
+        connections=configured.max_connections,
+        trusted_proxies=configured.trusted_proxies,
+    )
+
+    def ready(running: Running) -> None:
+        for sender in senders:
+            console.print(f"{sender.source}: POST {running.public}{PATH}{sender.source}", highlight=False)
+        private = running.private
+        console.print(f"Health and metrics: {private}/healthz, {private}/metrics (Ctrl-C ends it)", highlight=False)
+
+    try:
+        serve(service, ready)
+    except AddressError as error:
+        raise CommandError(f"{error}; change webhooks.port or webhooks.metrics_port in retail.yaml") from error
+    finally:
+        engine.dispose()
+
+
+def senders_of(settings: Settings) -> list[Sender]:
+    """Who may send webhooks: stores and gateways that have keys for them."""
+    return [
+        Sender(item.id, item.declared.webhooks or "", tuple(key.encode() for key in item.webhook_keys))
+        for item in settings.configuration.instances
+        if item.webhook_keys
+    ]
+
+
+def status(settings: Settings) -> dict[str, Any]:
+    """What is in the inbox, by source and state, and the dead events with their reasons."""
+    engine = open_store(settings.operations_url)
+    try:
+        now = settings.now()
+        waiting = [
+            {"source": one.source, "events": one.events, "oldest_seconds": _seconds(now, one.oldest_at)}
+            for one in inbox.backlogs(engine)
+        ]
+        return {
+            "senders": [sender.source for sender in senders_of(settings)],
+            "inbox": inbox.depths(engine),
+            "waiting": waiting,
+            "dead": inbox.rows(engine, state=inbox.DEAD, limit=_DEAD_SHOWN),
+        }
+    finally:
+        engine.dispose()
+
+
+def print_status(console: Console, found: dict[str, Any]) -> None:
+    """The status as tables."""
+    if not found["inbox"]:
+        console.print(f"The inbox is empty. Webhooks may come from: {', '.join(found['senders']) or 'nobody'}")
+        return
+    table = Table("source", "state", "events", "oldest", "newest")
+    for row in found["inbox"]:
+        table.add_row(
+            row["source"], row["state"], f"{row['events']:,}", _shown(row["oldest_at"]), _shown(row["newest_at"])
+        )
+    console.print(table)
+    for row in found["dead"]:
+        what = f"{row['event_id']} {row['source']} {row['topic'] or ''}: {row['reason']}"
+        console.print(
+            f"[red]✗[/red] {escape(what)}",
+            highlight=False,
+        )
+
+
+def _seconds(now: datetime, then: datetime) -> int:
+    return int((now - then).total_seconds())
+
+
+def _shown(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,250 @@
+"""The inbox of webhooks: every event that was acknowledged, and what became of it.
+
+States: ``received`` (waits for its load, or for the next attempt) → ``done``, or ``dead`` with the reason (it can never
+become good, or its load failed too often). An event is a hint that something changed; the load asks the source itself.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection, Engine, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from retail_assets.ops import audit
+from retail_assets.ops.models import webhook_inbox
+from retail_assets.ops.store import reading, writing
+
+RECEIVED: Final = "received"
+DONE: Final = "done"
+DEAD: Final = "dead"
+
+#: How often the load of an event is tried before it is given up; the polling loads bring the record in any case.
+MAX_ATTEMPTS: Final = 5
+_FIRST_WAIT: Final = timedelta(seconds=30)
+_LONGEST_REASON: Final = 500
+_CHUNK: Final = 500
+_IDENTITY_BYTES: Final = 16
+_SHOWN: Final = tuple(column for column in webhook_inbox.c if column.name not in {"body", "identity"})
+
+
+class NewEvent(NamedTuple):
+    """An event whose signature holds. ``delivery_id`` and ``topic`` are printable ASCII of at most 100 characters."""
+
+    source: str
+    identity: bytes
+    delivery_id: str | None
+    body_sha256: str
+    topic: str | None
+    received_at: datetime
+    trace_id: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An event that waits for its load."""
+
+    event_id: int
+    source: str
+    topic: str | None
+    trace_id: str
+    received_at: datetime
+    attempts: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits of one source: how many events, since when, up to which, and when the next attempt may be made."""
+
+    source: str
+    events: int
+    oldest_at: datetime
+    last_id: int
+    due_at: datetime
+
+
+def identity(source: str, signed_id: str | None, body_digest: bytes) -> bytes:
+    """What makes an event of a source the same when it comes again: the id that it signed, else its content.
+
+    An id beside the body that nobody signed tells nothing: with it somebody could pass an event off as known.
+    """
+    name = b"id\0" + signed_id.encode() if signed_id is not None else b"body\0" + body_digest
+    return hashlib.sha256(source.encode() + b"\0" + name).digest()[:_IDENTITY_BYTES]
+
+
+class UnknownEventError(LookupError):
+    """There is no such event, or it cannot be loaded again."""
+
+
+_NEW: Final = {"state": RECEIVED, "attempts": 0}
+_INSERTS: Final = {
+    name: dialect.insert(webhook_inbox).on_conflict_do_nothing()
+    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
+}
+
+
+def put(connection: Connection, events: Sequence[NewEvent]) -> None:
+    """Write events down; one that is there already changes nothing."""
+    if events:
+        connection.execute(_INSERTS[connection.dialect.name], [{**_NEW, **event._asdict()} for event in events])
+
+
+def backlogs(engine: Engine) -> list[Backlog]:
+    """What waits, by source; the source that waits longest comes first."""
+    waits = select(
+        webhook_inbox.c.source,
+        webhook_inbox.c.event_id,
+        webhook_inbox.c.received_at,
+        webhook_inbox.c.attempts,
+        webhook_inbox.c.attempted_at,
+    ).where(webhook_inbox.c.state == RECEIVED)
+    found: dict[str, list[Any]] = {}
+    with reading(engine) as connection:
+        for row in connection.execute(waits):
+            found.setdefault(row.source, []).append(row)
+    made = [
+        Backlog(
+            source,
+            len(rows),
+            min(row.received_at for row in rows),
+            max(row.event_id for row in rows),
+            min(_due_at(row.received_at, row.attempts, row.attempted_at) for row in rows),
+        )
+        for source, rows in found.items()
+    ]
+    return sorted(made, key=lambda backlog: backlog.oldest_at)
+
+
+def begin(engine: Engine, source: str, *, up_to: int, run_id: str, now: datetime) -> list[Waiting]:
+    """Begin an attempt at what waits of a source, up to an event; it is counted before anything is loaded.
+
+    So a load that is killed has had its attempt, and the events are there for the next.
+
+    Returns:
+        The events, in the order of arrival.
+    """
+    ours = (
+        (webhook_inbox.c.state == RECEIVED) & (webhook_inbox.c.source == source) & (webhook_inbox.c.event_id <= up_to)
+    )
+    names = ("event_id", "source", "topic", "trace_id", "received_at", "attempts", "body")
+    with writing(engine) as connection:
+        values = {"attempts": webhook_inbox.c.attempts + 1, "attempted_at": now, "run_id": run_id}
+        connection.execute(update(webhook_inbox).where(ours).values(values))
+        statement = select(*(webhook_inbox.c[name] for name in names)).where(ours, webhook_inbox.c.run_id == run_id)
+        return [Waiting(**row) for row in connection.execute(statement.order_by("event_id")).mappings()]
+
+
+def finish(engine: Engine, subjects: Mapping[int, str | None], *, reason: str | None = None, now: datetime) -> None:
+    """Note that events are done with: by id the record each was about, and for all of them a word on what was done."""
+    values = {"state": DONE, "finished_at": now, "reason": reason}
+    by_subject: dict[str | None, list[int]] = {}
+    for event_id, subject in subjects.items():
+        by_subject.setdefault(subject, []).append(event_id)
+    with writing(engine) as connection:
+        for subject, ids in by_subject.items():
+            _change(connection, ids, {**values, "subject": subject})
+
+
+def fail(engine: Engine, events: Sequence[Waiting], reason: str, *, now: datetime) -> int:
+    """Note that the load of events failed: they wait for the next attempt, or are dead after the last.
+
+    Returns:
+        How many are dead.
+    """
+    spent = [event.event_id for event in events if event.attempts >= MAX_ATTEMPTS]
+    rest = [event.event_id for event in events if event.attempts < MAX_ATTEMPTS]
+    with writing(engine) as connection:
+        _change(connection, rest, {"reason": reason[:_LONGEST_REASON]})
+    bury(engine, dict.fromkeys(spent, f"{MAX_ATTEMPTS} attempts failed, the last one with: {reason}"), now=now)
+    return len(spent)
+
+
+def bury(engine: Engine, reasons: Mapping[int, str], *, now: datetime) -> None:
+    """Give events up, each for its reason; they stay until somebody has them loaded again (``requeue``)."""
+    with writing(engine) as connection:
+        for event_id, reason in reasons.items():
+            _change(connection, [event_id], {"state": DEAD, "finished_at": now, "reason": reason[:_LONGEST_REASON]})
+
+
+def requeue(connection: Connection, ids: Sequence[int], actor: str, reason: str, *, now: datetime) -> int:
+    """Have events loaded again, by ``actor`` and for ``reason``, both kept in the audit chain.
+
+    Returns:
+        How many events now wait; those that were waiting are left alone.
+
+    Raises:
+        UnknownEventError: there is no such event, or its body is no longer kept; nothing was changed.
+    """
+    wanted = list(dict.fromkeys(ids))
+    columns = (webhook_inbox.c.event_id, webhook_inbox.c.state, func.length(webhook_inbox.c.body).label("size"))
+    there = {
+        row.event_id: row
+        for start in range(0, len(wanted), _CHUNK)
+        for row in connection.execute(
+            select(*columns).where(webhook_inbox.c.event_id.in_(wanted[start : start + _CHUNK]))
+        )
+    }
+    unknown = [str(event_id) for event_id in wanted if event_id not in there or not there[event_id].size]
+    if unknown:
+        raise UnknownEventError(
+            f"these events are not in the inbox, or too old to have kept their body: {', '.join(unknown)}"
+        )
+    again = [event_id for event_id in wanted if there[event_id].state != RECEIVED]
+    values = {"state": RECEIVED, "attempts": 0, "attempted_at": None, "finished_at": None, "reason": None}
+    _change(connection, again, values)
+    details = {f"event:{event_id}": {"reason": reason, "was": there[event_id].state} for event_id in again}
+    audit.append_all(connection, details, at=now, actor=actor, action="event_requeued")
+    return len(again)
+
+
+def rows(
+    engine: Engine, *, state: str | None = None, source: str | None = None, subject: str | None = None, limit: int = 100
+) -> list[dict[str, Any]]:
+    """Events without their bodies, the newest first."""
+    statement = select(*_SHOWN).order_by(webhook_inbox.c.event_id.desc()).limit(limit)
+    for column, value in (("state", state), ("source", source), ("subject", subject)):
+        if value is not None:
+            statement = statement.where(webhook_inbox.c[column] == value)
+    with reading(engine) as connection:
+        return [dict(row) for row in connection.execute(statement).mappings()]
+
+
+def depths(engine: Engine) -> list[dict[str, Any]]:
+    """Events by source and state: ``source``, ``state``, ``events``, ``oldest_at``, ``newest_at``."""
+    statement = (
+        select(
+            webhook_inbox.c.source,
+            webhook_inbox.c.state,
+            func.count().label("events"),
+            func.min(webhook_inbox.c.received_at).label("oldest_at"),
+            func.max(webhook_inbox.c.received_at).label("newest_at"),
+        )
+        .group_by(webhook_inbox.c.source, webhook_inbox.c.state)
+        .order_by(webhook_inbox.c.source, webhook_inbox.c.state)
+    )
+    with reading(engine) as connection:
+        return [dict(row) for row in connection.execute(statement).mappings()]
+
+
+def forget_bodies(engine: Engine, *, before: datetime) -> int:
+    """Empty the bodies, which hold personal data, of events that were done with before then; their hashes stay."""
+    old = (webhook_inbox.c.state == DONE) & (webhook_inbox.c.finished_at < before) & (webhook_inbox.c.body != b"")
+    with writing(engine) as connection:
+        return connection.execute(update(webhook_inbox).where(old).values(body=b"")).rowcount
+
+
+def _due_at(received_at: datetime, attempts: int, attempted_at: datetime | None) -> datetime:
+    """Each attempt waits twice as long as the one before."""
+    if attempted_at is None or attempts == 0:
+        return received_at
+    return attempted_at + _FIRST_WAIT * 2 ** (attempts - 1)
+
+
+def _change(connection: Connection, ids: Sequence[int], values: Mapping[str, Any]) -> None:
+    for start in range(0, len(ids), _CHUNK):
+        chunk = ids[start : start + _CHUNK]
+        connection.execute(update(webhook_inbox).where(webhook_inbox.c.event_id.in_(chunk)).values(dict(values)))

@@ -1,0 +1,119 @@
+"""The inbox of webhooks."""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import Engine
+
+from retail_assets.ops import audit, inbox
+from retail_assets.ops.inbox import NewEvent, UnknownEventError, identity
+from retail_assets.ops.store import writing
+
+NOW = datetime(2026, 11, 5, 12, tzinfo=UTC)
+
+
+def event(body: bytes = b'{"id": 1}', source: str = "cedar_us", signed_id: str | None = None) -> NewEvent:
+    digest = hashlib.sha256(body)
+    name = identity(source, signed_id, digest.digest())
+    return NewEvent(source, name, "delivery", digest.hexdigest(), "order.updated", NOW, "0" * 32, body)
+
+
+def put(store: Engine, *events: NewEvent) -> None:
+    with writing(store) as connection:
+        inbox.put(connection, events)
+
+
+def test_an_event_that_comes_again_is_there_once(store: Engine) -> None:
+    """A store that repeats a delivery, or a replay of it, had its order loaded again and again."""
+    put(store, event(), event())
+    put(store, event(), event(b'{"id": 2}'), event(source="linden_de"))
+    assert {(row["source"], row["body_sha256"]) for row in inbox.rows(store)} == {
+        ("cedar_us", event().body_sha256),
+        ("cedar_us", event(b'{"id": 2}').body_sha256),
+        ("linden_de", event().body_sha256),
+    }
+    assert len(inbox.rows(store)) == 3
+
+
+def test_a_signed_id_is_the_event_whatever_its_bytes(store: Engine) -> None:
+    """Stripe's retries of one event differ in ``pending_webhooks``, and each counted as a new event."""
+    put(
+        store,
+        event(b'{"pending_webhooks": 1}', signed_id="evt_1"),
+        event(b'{"pending_webhooks": 0}', signed_id="evt_1"),
+    )
+    assert len(inbox.rows(store)) == 1
+
+
+def test_a_killed_load_has_had_its_attempt(store: Engine) -> None:
+    """An event whose load kills the process was loaded for ever, or never again."""
+    put(store, event())
+    waiting = None
+    for attempt in range(1, inbox.MAX_ATTEMPTS + 1):
+        (waiting,) = inbox.begin(store, "cedar_us", up_to=1, run_id=f"run-{attempt}", now=NOW)
+        assert (waiting.attempts, waiting.body) == (attempt, b'{"id": 1}')
+        (backlog,) = inbox.backlogs(store)
+        assert backlog.due_at > NOW
+    assert waiting is not None
+    assert inbox.fail(store, [waiting], "host is down", now=NOW) == 1
+    (row,) = inbox.rows(store, state=inbox.DEAD)
+    assert "host is down" in row["reason"]
+    assert inbox.backlogs(store) == []
+
+
+def test_a_failed_load_waits_longer_each_time(store: Engine) -> None:
+    """A store that is down was asked again at every tick."""
+    put(store, event())
+    waits = []
+    for _ in range(3):
+        events = inbox.begin(store, "cedar_us", up_to=1, run_id="run", now=NOW)
+        assert inbox.fail(store, events, "host is down", now=NOW) == 0
+        waits.append(inbox.backlogs(store)[0].due_at - NOW)
+    assert waits == [timedelta(seconds=30), timedelta(seconds=60), timedelta(seconds=120)]
+
+
+def test_only_what_was_there_is_begun(store: Engine) -> None:
+    """An event that came after the load had read the store was taken for loaded."""
+    put(store, event(), event(b"2"), event(b"3", source="linden_de"))
+    begun = inbox.begin(store, "cedar_us", up_to=1, run_id="run", now=NOW)
+    inbox.finish(store, {one.event_id: "orders/1" for one in begun}, now=NOW)
+    assert {(one.source, one.events) for one in inbox.backlogs(store)} == {("cedar_us", 1), ("linden_de", 1)}
+    (done,) = inbox.rows(store, source="cedar_us", subject="orders/1")
+    assert (done["state"], done["run_id"], done["finished_at"]) == (inbox.DONE, "run", NOW)
+
+
+def test_the_dead_are_loaded_again_on_request(store: Engine) -> None:
+    """An event given up stayed so for ever, or nobody could tell who had it loaded again."""
+    put(store, event(), event(b"2"))
+    inbox.bury(store, {1: "it is no JSON"}, now=NOW)
+    with writing(store) as connection:
+        assert inbox.requeue(connection, [1, 2], "ada", "the store was mended", now=NOW) == 1
+    assert [(row["state"], row["attempts"]) for row in inbox.rows(store)] == [("received", 0)] * 2
+    (entry,) = audit.entries(store, action="event_requeued")
+    assert (entry.actor, entry.subject) == ("ada", "event:1")
+    assert "the store was mended" in entry.details
+
+
+def test_what_is_not_there_is_not_loaded_again(store: Engine) -> None:
+    """A mistyped number was skipped in silence, and half of a list was requeued."""
+    put(store, event())
+    inbox.bury(store, {1: "it is no JSON"}, now=NOW)
+    with pytest.raises(UnknownEventError, match="7"), writing(store) as connection:
+        inbox.requeue(connection, [1, 7], "ada", "why not", now=NOW)
+    assert inbox.rows(store)[0]["state"] == inbox.DEAD
+    assert list(audit.entries(store)) == []
+
+
+def test_bodies_are_forgotten_and_their_hashes_kept(store: Engine) -> None:
+    """Names and addresses of customers stayed in the inbox for ever, or what waited lost its body."""
+    put(store, event(), event(b"2"))
+    inbox.finish(store, {1: None}, now=NOW)
+    assert inbox.forget_bodies(store, before=NOW) == 0
+    assert inbox.forget_bodies(store, before=NOW + timedelta(days=1)) == 1
+    (waiting,) = inbox.begin(store, "cedar_us", up_to=2, run_id="run", now=NOW)
+    assert waiting.body == b"2"
+    with pytest.raises(UnknownEventError, match="body"), writing(store) as connection:
+        inbox.requeue(connection, [1], "ada", "again", now=NOW)
+    put(store, event())
+    assert len(inbox.rows(store)) == 2
