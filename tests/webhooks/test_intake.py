@@ -302,7 +302,7 @@ def test_a_flood_of_one_store_leaves_the_others_theirs() -> None:
     # Two stores and nobody: a third of thirty each.
     assert (answers.count(200), answers.count(503)) == (10, 40)
     assert sum(map(len, written)) == 11
-    assert "linden_de" in written[1][:2]
+    assert any("linden_de" in batch[:2] for batch in written[:2])
 
 
 def test_bodies_have_a_share_of_the_memory() -> None:
