@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from retail_assets.commands import CommandError
 from retail_assets.settings import Settings, SettingsError, json_schema, load_settings
@@ -32,6 +33,7 @@ sandbox = typer.Typer(
 exceptions = typer.Typer(help="What does not agree: typed, owned, aged.", no_args_is_help=True)
 quarantine = typer.Typer(help="Records that broke their contract.", no_args_is_help=True)
 approve = typer.Typer(help="What waits for a second person.", no_args_is_help=True)
+alerts = typer.Typer(help="Who is told when something is wrong.", no_args_is_help=True)
 fees = typer.Typer(help="What gateways charge, against their contracts.", no_args_is_help=True)
 config = typer.Typer(help="The configuration.", no_args_is_help=True)
 policy = typer.Typer(help="What finance has decided.", no_args_is_help=True)
@@ -41,6 +43,7 @@ app.add_typer(webhooks, name="webhooks")
 app.add_typer(exceptions, name="exceptions")
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(approve, name="approve")
+app.add_typer(alerts, name="alerts")
 app.add_typer(fees, name="fees")
 app.add_typer(config, name="config")
 app.add_typer(policy, name="policy")
@@ -322,6 +325,36 @@ def exceptions_show(
     if not rows:
         _fail(f"there is no exception {identifier!r}; list them with: retail exceptions list", code=1)
     _print_json(rows[0]) if as_json else print_exception(_console(), rows[0])
+
+
+@alerts.command("list")
+def alerts_list(
+    everything: Annotated[bool, typer.Option("--all", help="Also what has recovered.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List what is wrong now, since when, who owns it and who was told; and channels that cannot be reached."""
+    from retail_assets.commands.alerts import listed, print_alerts
+
+    found = listed(_settings(), everything=everything)
+    _print_json(found) if as_json else print_alerts(_console(), found)
+
+
+@alerts.command("test")
+def alerts_test(
+    channel: Annotated[str | None, typer.Option("--channel", help="Only this one.")] = None, as_json: Json = False
+) -> None:
+    """Send a test message over each channel of operations.alerts."""
+    from retail_assets.commands.alerts import try_channels
+
+    with _explained():
+        results = try_channels(_settings(), channel)
+    if as_json:
+        _print_json(results)
+    else:
+        for name, problem in results.items():
+            outcome = f"[red]✗[/red] {name}: {escape(problem)}" if problem else f"[green]✓[/green] {name}: sent"
+            _console().print(outcome, highlight=False)
+    raise typer.Exit(1 if any(results.values()) else 0)
 
 
 @approve.command("list")

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from retail_assets.defs.alerts import alert_definitions
 from retail_assets.defs.checks import check_definitions
 from retail_assets.defs.export import attestation_definitions, export_definitions
 from retail_assets.defs.ingest import ingest_definitions
@@ -20,6 +21,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         export_definitions(settings),
         attestation_definitions(settings),
         publish_definitions(settings),
+        alert_definitions(settings),
         job_definitions(settings),
         # One process: DuckDB takes one writer, and a step of its own would cost its imports each time.
         dg.Definitions(executor=dg.in_process_executor),

@@ -74,6 +74,10 @@ def export_job_name(entity_code: str) -> str:
     return f"export_{entity_code.lower()}"
 
 
+#: Asset: the exceptions that alerts know of.
+EXCEPTIONS_NOTED: Final = ("operations", "exceptions_noted")
+
+
 def gate_sensor_name(entity_code: str) -> str:
     """Sensor that starts an entity's export."""
     return f"post_{entity_code.lower()}_when_checked"

@@ -49,6 +49,7 @@ _LONGEST_SHOWN_VALUE: Final = 80
 _INTERVAL: Final = re.compile(r"([1-9][0-9]?)([mh])")
 _CRON_FIELDS: Final = 5
 _NEVER: Final = "never"
+_THIS_MACHINE: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 #: How often what is reached over http is asked, by section; files are picked up when they are there.
 _POLLS: Final = {"stores": "*/10 * * * *", "gateways": "*/30 * * * *", "tax": "0 * * * *", "erps": "0 * * * *"}
 _SHORTEST_WEBHOOK_SECRET: Final = 16
@@ -101,7 +102,7 @@ def _exact(value: Any) -> Any:
 def _private_url(value: str) -> str:
     """For systems that are sent the secret itself; a store on plain http is sent OAuth signatures only."""
     parts = urlsplit(value)
-    if parts.scheme == "http" and parts.hostname not in {"127.0.0.1", "localhost", "::1"}:
+    if parts.scheme == "http" and parts.hostname not in _THIS_MACHINE:
         raise ValueError("must use https: the key would travel in the clear (plain http only to this machine)")
     return value
 
@@ -618,6 +619,79 @@ class Schedules(_Model):
     )
 
 
+class _Channel(_Model):
+    """What the ways of telling somebody have in common."""
+
+    id: Id
+    send: tuple[Literal["technical", "business"], ...] = Field(
+        ("technical", "business"),
+        min_length=1,
+        description="technical: runs, loads and checks that failed, records that broke their contract. business: what "
+        "does not agree, and what of it is overdue.",
+    )
+    owners: tuple[str, ...] = Field((), description="Only what these own, for example team:finance; all if left out.")
+    throttle_minutes: int = Field(
+        5, ge=0, le=1440, description="Least time between two messages; what comes in between is in the next one."
+    )
+
+
+class MailChannel(_Channel):
+    """E-mail over SMTP."""
+
+    kind: Literal["mail"]
+    host: str = Field(min_length=1, description="The mail server.")
+    port: int = Field(587, ge=1, le=65535)
+    security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="none only to a mail server on this machine, and without a user."
+    )
+    user: str | None = Field(None, min_length=1)
+    password: Secret | None = None
+    sender: str = Field(pattern=r"^[^@\s]+@[^@\s]+$", description="Address the messages come from.")
+    to: tuple[Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$")], ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _is_safe(self) -> "MailChannel":
+        if (self.user is None) != (self.password is None):
+            raise ValueError("needs both user and password, or neither")
+        if self.security == "none" and (self.user is not None or self.host not in _THIS_MACHINE):
+            raise ValueError("security: none is for a mail server on this machine, without a user")
+        return self
+
+
+class WebhookChannel(_Channel):
+    """An incoming webhook that takes what Slack's takes: {"text": …}."""
+
+    kind: Literal["webhook"]
+    url: Secret
+    hosts: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = Field(
+        min_length=1, description="Hosts it may be on, for example hooks.slack.com: the address itself is a secret."
+    )
+
+    @model_validator(mode="after")
+    def _is_safe(self) -> "WebhookChannel":
+        parts = urlsplit(self.url.get_secret_value())
+        if parts.hostname not in self.hosts:
+            raise ValueError("url is on none of hosts")
+        plain = parts.scheme == "http" and parts.hostname in _THIS_MACHINE
+        if parts.username or not (parts.scheme == "https" or plain):
+            raise ValueError("url must use https, and name no user (plain http only to this machine)")
+        return self
+
+
+class Alerts(_Model):
+    """Who is told when something is wrong."""
+
+    channels: tuple[Annotated[MailChannel | WebhookChannel, Field(discriminator="kind")], ...] = ()
+    ui_url: BaseUrl | None = Field(None, description="Address of the Dagster UI as people reach it, for links to runs.")
+
+    @model_validator(mode="after")
+    def _ids_are_unique(self) -> "Alerts":
+        for name, count in Counter(channel.id for channel in self.channels).items():
+            if count > 1:
+                raise ValueError(f"channels: {name!r} is used {count} times")
+        return self
+
+
 class Operations(_Model):
     """The operations store."""
 
@@ -629,6 +703,7 @@ class Operations(_Model):
         description="Users of the operating system that several people work as, in a container for one. Only as these "
         "does RETAIL_ACTOR say who somebody is.",
     )
+    alerts: Alerts = Field(default_factory=Alerts, description="Who is told when something is wrong.")  # pyright: ignore[reportArgumentType]
 
 
 class Webhooks(_Model):
@@ -930,6 +1005,12 @@ def _literal_secrets(document: Mapping[str, Any]) -> Iterable[str]:
     url = operations.get("url") if isinstance(operations, dict) else None
     if url is not None and not _REFERENCE.search(str(url)):
         yield "operations.url: it holds a password, so it may only be given as ${NAME}"
+    alerts = operations.get("alerts") if isinstance(operations, dict) else None
+    channels = alerts.get("channels") if isinstance(alerts, dict) else None
+    for index, channel in enumerate(channels if isinstance(channels, list) else []):
+        for field in {"url", "password"} & set(channel if isinstance(channel, dict) else ()):
+            if not _REFERENCE.fullmatch(str(channel[field])):
+                yield f"operations.alerts.channels[{index}].{field}: may only be given as ${{NAME}}, never literally"
 
 
 def _fill(value: Any, environment: Mapping[str, str], path: str, problems: list[str]) -> Any:
@@ -951,6 +1032,8 @@ def _fill(value: Any, environment: Mapping[str, str], path: str, problems: list[
 def _untagged(detail: ErrorDetails) -> ErrorDetails:
     """The error at its place in the file: pydantic puts the variant's name behind the index of its block."""
     section, *rest = detail["loc"] or ("",)
+    if rest[:2] == ["alerts", "channels"] and rest[3:4] in (["mail"], ["webhook"]):
+        rest.pop(3)
     if section in _SECTIONS and len(rest) > 1 and any(rest[1] in system.variants for system in SYSTEMS.values()):
         rest.pop(1)
     return {**detail, "loc": (section, *rest)}

@@ -21,6 +21,8 @@ from retail_assets import keys
 from retail_assets.commands.home import environment, prepare_home
 from retail_assets.commands.orphans import end_dead_runs, sole_runner, wait_for_warehouse
 from retail_assets.definitions import build_definitions, build_ingest_definitions
+from retail_assets.defs.alerts.causes import innermost_reason
+from retail_assets.defs.alerts.watching import watch
 from retail_assets.defs.checks.gate import gate_state
 from retail_assets.defs.export.sensors import request_export
 from retail_assets.defs.ingest.instances import source_instances
@@ -77,6 +79,10 @@ def run_chain(settings: Settings, console: Console, *, load: bool = True) -> Cha
         with _phase(console, result, "Posting to the ERP"):
             for entity in settings.configuration.entities:
                 _post(definitions, instance, entity.code, console, result)
+        if settings.configuration.operations.alerts.channels:
+            with _phase(console, result, "Telling who wants to know"):
+                for channel, told in watch(settings, instance).items():
+                    console.print(f"    {channel}: {told}", highlight=False, markup=False)
     return result
 
 
@@ -178,7 +184,7 @@ def _execute(
         )
     for event in done.all_events:
         if event.is_step_failure and event.step_key:
-            reason = _reason(event.step_failure_data.error)
+            reason = innermost_reason(event.step_failure_data.error)
             result.failures[event.step_key] = reason
             console.print(f"    [red]✗[/red] {event.step_key}: {reason}", highlight=False, soft_wrap=True)
         elif event.is_step_success and event.step_key and job_name == keys.INGEST_JOB:
@@ -202,14 +208,6 @@ def _loaded(done: dg.ExecuteInProcessResult, step: str) -> str:
         received, quarantined = metadata["received"].value, metadata["quarantined"].value
         counts.append(f"{received} {name}" + (f" ({quarantined} quarantined)" if quarantined else ""))
     return f"{step.removeprefix('load_')}: {', '.join(counts)}"
-
-
-def _reason(error: Any) -> str:
-    """The innermost cause in one line: the frameworks wrap it several times."""
-    while error.cause is not None:
-        error = error.cause
-    text = " ".join(error.message.split())
-    return text.partition(": ")[2] if text.startswith("retail_assets.") else text
 
 
 @contextmanager

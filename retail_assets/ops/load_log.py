@@ -68,3 +68,11 @@ def status_rows(engine: Engine) -> Iterator[dict[str, Any]]:
     with reading(engine) as connection:
         found = [dict(row) for row in connection.execute(statement).mappings()]
     yield from found
+
+
+def last_loads(engine: Engine) -> dict[str, datetime]:
+    """When each source instance was last loaded, any resource of it."""
+    statement = select(load_log.c.instance_id, func.max(load_log.c.loaded_at).label("last"))
+    statement = statement.group_by(load_log.c.instance_id)
+    with reading(engine) as connection:
+        return {row.instance_id: row.last for row in connection.execute(statement)}

@@ -70,6 +70,9 @@ POSTING_STATES: Final = ("claimed", "sent", "posted", "failed")
 APPROVAL_KINDS: Final = ("entry", "write_off", "policy")
 DECISIONS: Final = ("approved", "rejected")
 EVENT_STATES: Final = ("received", "done", "dead")
+ALERT_KINDS: Final = ("technical", "business")
+ALERT_STATES: Final = ("open", "recovered")
+ALERT_EVENTS: Final = ("raised", "recovered")
 ATTESTED_STATES: Final = ("equal", "differs", "missing", "unreadable")
 
 
@@ -309,4 +312,58 @@ webhook_inbox = Table(
         sqlite_where=text("subject IS NOT NULL"),
         postgresql_where=text("subject IS NOT NULL"),
     ),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("alert_id", String(32), primary_key=True),
+    # What is wrong, by name: step:load_…, check:…, stale:…, exception:…; alert_id is its hash.
+    Column("cause", Text, nullable=False),
+    Column("kind", String(10), nullable=False),
+    Column("severity", String(10), nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("what_to_do", Text, nullable=False),
+    Column("entity_code", String(10)),
+    Column("run_id", String(80)),
+    Column("state", String(10), nullable=False),
+    # How many times it came: each time is told of once.
+    Column("episode", Integer, nullable=False),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("recovered_at", UtcDateTime),
+    _one_of("kind", ALERT_KINDS),
+    _one_of("state", ALERT_STATES),
+    CheckConstraint("(state = 'recovered') = (recovered_at IS NOT NULL)", name="recovered_once"),
+    Index(None, "state"),
+)
+
+alert_messages = Table(
+    "alert_messages",
+    metadata,
+    Column("alert_id", String(32), primary_key=True),
+    Column("episode", Integer, primary_key=True),
+    Column("event", String(10), primary_key=True),
+    Column("channel_id", String(40), primary_key=True),
+    Column("sent_at", UtcDateTime, nullable=False),
+    _one_of("event", ALERT_EVENTS),
+)
+
+alert_channels = Table(
+    "alert_channels",
+    metadata,
+    Column("channel_id", String(40), primary_key=True),
+    Column("last_sent_at", UtcDateTime),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", UtcDateTime),
+    Column("last_error", Text),
+)
+
+alert_runs = Table(
+    "alert_runs",
+    metadata,
+    Column("run_id", String(80), primary_key=True),
+    Column("ended_at", UtcDateTime, nullable=False),
+    Index(None, "ended_at"),
 )
