@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
@@ -295,36 +296,215 @@ def dev(
         develop(_settings(), _console(), port)
 
 
+ExceptionIds = Annotated[list[str] | None, typer.Argument(help="One or more exception_ids, as listed.")]
+ExceptionId = Annotated[str, typer.Argument(help="exception_id, as listed.")]
+ExceptionType = Annotated[str | None, typer.Option("--type", help="Only this type, for example order_missing.")]
+OlderThan = Annotated[
+    int | None, typer.Option("--older-than", min=0, help="Only those whose cause is older than so many days.")
+]
+Sure = Annotated[bool, typer.Option("--yes", help="Do it to all that fit, where they are not named one by one.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept as evidence.")]
+
+
 @exceptions.command("list")
 def exceptions_list(
-    exception_type: Annotated[
-        str | None, typer.Option("--type", help="Only this type, for example order_missing.")
-    ] = None,
+    exception_type: ExceptionType = None,
     entity: Entity = None,
+    queue: Annotated[str | None, typer.Option("--queue", help="Only this queue: business or technical.")] = None,
+    assignee: Annotated[str | None, typer.Option("--assignee", help="Only what this person has.")] = None,
+    older_than: OlderThan = None,
+    overdue: Annotated[bool, typer.Option("--overdue", help="Only those whose due date has passed.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Also what is snoozed, resolved or closed.")] = False,
     as_json: Json = False,
 ) -> None:
-    """List the open exceptions, the largest amount at risk first."""
-    from retail_assets.commands.worklists import exception_rows, print_exceptions
+    """List the exceptions that somebody must do something about, the largest amount at risk first."""
+    from retail_assets.commands.exceptions import Chosen, exception_rows, print_exceptions
 
     settings = _settings()
     _existing_warehouse(settings)
-    rows = exception_rows(settings, exception_type=exception_type, entity_code=entity)
+    chosen = Chosen((), exception_type, entity, queue, assignee, older_than, overdue, everything)
+    with _explained():
+        rows = exception_rows(settings, chosen)
     _print_json(rows) if as_json else print_exceptions(_console(), rows)
 
 
 @exceptions.command("show")
-def exceptions_show(
-    identifier: Annotated[str, typer.Argument(help="exception_id, as listed.")], as_json: Json = False
-) -> None:
-    """Show one exception with its evidence and what to do."""
-    from retail_assets.commands.worklists import exception_rows, print_exception
+def exceptions_show(identifier: ExceptionId, as_json: Json = False) -> None:
+    """Show one exception: its evidence, what to do, what was done about it, and its journal entries."""
+    from retail_assets.commands.exceptions import exception_details, print_exception
 
     settings = _settings()
     _existing_warehouse(settings)
-    rows = [row for row in exception_rows(settings) if row["exception_id"] == identifier]
-    if not rows:
-        _fail(f"there is no exception {identifier!r}; list them with: retail exceptions list", code=1)
-    _print_json(rows[0]) if as_json else print_exception(_console(), rows[0])
+    with _explained(code=1):
+        row = exception_details(settings, identifier)
+    _print_json(row) if as_json else print_exception(_console(), row)
+
+
+@exceptions.command("assign")
+def exceptions_assign(
+    to: Annotated[str, typer.Option("--to", help="Who takes it.")],
+    identifiers: ExceptionIds = None,
+    exception_type: ExceptionType = None,
+    entity: Entity = None,
+    older_than: OlderThan = None,
+    sure: Sure = False,
+    as_json: Json = False,
+) -> None:
+    """Give exceptions to somebody."""
+    _act("assign", identifiers, exception_type, entity, older_than, sure, as_json, assignee=to)
+
+
+@exceptions.command("comment")
+def exceptions_comment(
+    text: Annotated[str, typer.Option("--text", help="What there is to say.")],
+    identifiers: ExceptionIds = None,
+    exception_type: ExceptionType = None,
+    entity: Entity = None,
+    older_than: OlderThan = None,
+    sure: Sure = False,
+    as_json: Json = False,
+) -> None:
+    """Say something about exceptions."""
+    _act("comment", identifiers, exception_type, entity, older_than, sure, as_json, reason=text)
+
+
+@exceptions.command("snooze")
+def exceptions_snooze(
+    until: Annotated[datetime, typer.Option("--until", formats=["%Y-%m-%d"], help="The day they come back.")],
+    identifiers: ExceptionIds = None,
+    exception_type: ExceptionType = None,
+    entity: Entity = None,
+    older_than: OlderThan = None,
+    reason: Annotated[str | None, typer.Option("--reason", help="Why.")] = None,
+    sure: Sure = False,
+    as_json: Json = False,
+) -> None:
+    """Let exceptions sleep until a day; they go on ageing, and their due date stays."""
+    _act("snooze", identifiers, exception_type, entity, older_than, sure, as_json, snoozed_until=until.date(),
+         reason=reason)  # fmt: skip
+
+
+@exceptions.command("resolve")
+def exceptions_resolve(
+    reason: Reason,
+    identifiers: ExceptionIds = None,
+    exception_type: ExceptionType = None,
+    entity: Entity = None,
+    older_than: OlderThan = None,
+    sure: Sure = False,
+    as_json: Json = False,
+) -> None:
+    """Call exceptions settled. What they hold stays held until the cause is gone; a new amount opens them again."""
+    _act("resolve", identifiers, exception_type, entity, older_than, sure, as_json, reason=reason)
+
+
+@exceptions.command("reopen")
+def exceptions_reopen(
+    reason: Reason,
+    identifiers: ExceptionIds = None,
+    exception_type: ExceptionType = None,
+    entity: Entity = None,
+    older_than: OlderThan = None,
+    sure: Sure = False,
+    as_json: Json = False,
+) -> None:
+    """Take back that exceptions were resolved, snoozed or to be written off."""
+    _act("reopen", identifiers, exception_type, entity, older_than, sure, as_json, reason=reason)
+
+
+@exceptions.command("write-off")
+def exceptions_write_off(
+    reason: Reason,
+    identifiers: ExceptionIds = None,
+    exception_type: ExceptionType = None,
+    entity: Entity = None,
+    older_than: OlderThan = None,
+    sure: Sure = False,
+    as_json: Json = False,
+) -> None:
+    """Ask to give up what is in suspense for exceptions; once somebody else approves it, the next build books it."""
+    _act("write_off", identifiers, exception_type, entity, older_than, sure, as_json, reason=reason)
+
+
+def _act(
+    action: Literal["assign", "comment", "snooze", "resolve", "reopen", "write_off"],
+    identifiers: list[str] | None,
+    exception_type: str | None,
+    entity: str | None,
+    older_than: int | None,
+    sure: bool,
+    as_json: bool,
+    **what: Any,
+) -> None:
+    from retail_assets.commands.exceptions import Chosen, act, print_exceptions
+
+    settings = _settings()
+    _existing_warehouse(settings)
+    ids = tuple(identifiers or ())
+    if not ids and exception_type is None and entity is None and older_than is None:
+        _fail("say which exceptions: their ids, or --type, --entity or --older-than with --yes")
+    if ids and (exception_type or entity or older_than is not None):
+        _fail("say which exceptions by their ids or by --type, --entity and --older-than, not by both")
+    chosen = Chosen(ids, exception_type, entity, older_than=older_than)
+    with _explained():
+        rows = act(settings, action, chosen, sure=sure, **what)
+    _print_json(rows) if as_json else print_exceptions(_console(), rows)
+    if action == "write_off" and not as_json:
+        _console().print("A second person decides: retail approve list", highlight=False)
+
+
+@exceptions.command("link")
+def exceptions_link(
+    identifier: ExceptionId,
+    reason: Reason,
+    order: Annotated[str | None, typer.Option("--order", help="The order that was paid: its store and id.")] = None,
+    payment: Annotated[
+        str | None, typer.Option("--payment", help="The payment, or its settlement line, that paid it.")
+    ] = None,
+    bank_line: Annotated[str | None, typer.Option("--bank-line", help="The bank line that the payout became.")] = None,
+    payout: Annotated[str | None, typer.Option("--payout", help="The payout that the bank line is.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Say by hand what belongs together; the next build applies it, closes the exception and posts."""
+    from retail_assets.commands.exceptions import link, print_links
+
+    settings = _settings()
+    _existing_warehouse(settings)
+    with _explained():
+        made = link(settings, identifier, order=order, payment=payment, bank_line=bank_line, payout=payout,
+                    reason=reason)  # fmt: skip
+    if as_json:
+        _print_json(made)
+        return
+    print_links(_console(), [made], head=False)
+    then = "a second person decides: retail approve list" if made["state"] == "waiting" else "retail run applies it"
+    _console().print(f"Next: {then}", highlight=False)
+
+
+@exceptions.command("unlink")
+def exceptions_unlink(
+    identifier: Annotated[str, typer.Argument(help="The link's id, or the id of the exception it was made for.")],
+    reason: Reason,
+    as_json: Json = False,
+) -> None:
+    """Take a link made by hand back; the next build reverses what hung on it."""
+    from retail_assets.commands.exceptions import print_links, unlink
+
+    with _explained():
+        undone = unlink(_settings(), identifier, reason)
+    _print_json(undone) if as_json else print_links(_console(), [undone], head=False)
+
+
+@exceptions.command("links")
+def exceptions_links(
+    everything: Annotated[bool, typer.Option("--all", help="Also those that were undone or rejected.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List what people linked by hand."""
+    from retail_assets.commands.exceptions import link_rows, print_links
+
+    found = link_rows(_settings(), everything=everything)
+    _print_json(found) if as_json else print_links(_console(), found)
 
 
 @alerts.command("list")
@@ -371,7 +551,6 @@ def approve_list(
 
 
 Approval = Annotated[str, typer.Argument(help="approval_id as listed, or the first part of it.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept as evidence.")]
 
 
 @approve.command("show")
@@ -606,12 +785,12 @@ def sandbox_break(
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
-    """What keeps a command from going on is said in words, and ends it with 2."""
+def _explained(code: int = 2) -> Iterator[None]:
+    """What keeps a command from going on is said in words, and ends it with 2, or what is given."""
     try:
         yield
     except CommandError as error:
-        _fail(str(error))
+        _fail(str(error), code=code)
 
 
 def _console() -> Console:

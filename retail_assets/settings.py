@@ -585,6 +585,12 @@ class Policy(_Model):
         description="Largest loss (chargebacks lost, rounding) that one entry takes without such an approval. No limit "
         "if left out.",
     )
+    manual_link_limit: Exact | None = Field(
+        None,
+        ge=0,
+        description="Largest payment or payout that one person links by hand; above it, and in other currencies than "
+        "that of the books, a second person approves. No limit if left out.",
+    )
     policy_approval: bool = Field(
         False,
         description="Post only under a policy and mappings (the CSV files of finance) that a second person has "

@@ -8,6 +8,7 @@
         "revenue": "'Revenue of ' || order_number || ' (' || store_id || ')'",
         "payout_arrival": "'Payout ' || payout_id || ' on the bank (' || gateway_id || ')'",
         "dispute_loss": "'Dispute lost: ' || dispute_key",
+        "write_off": "'Written off: ' || exception_id",
     } -%}
     {{ texts[entry_type] }}
 {%- endmacro %}

@@ -13,7 +13,7 @@ from retail_assets.accounting.plan import CANCELLED_AT_ERP
 from retail_assets.erp.compare import differences
 from retail_assets.erp.payload import from_payload
 from retail_assets.erp.protocol import ErpUnavailable, Poster, RejectedByErp
-from retail_assets.ops import approvals, audit, certificates, outbox, periods
+from retail_assets.ops import approvals, audit, certificates, exception_actions, links, outbox, periods
 from retail_assets.ops.canonical import sha256_hex
 from retail_assets.ops.outbox import Posting
 
@@ -56,6 +56,13 @@ def verify(
         for approval_id, problem in approvals.verify(engine, decisions)
     ]
     opened = [Problem("closed_period_changed", "closed_periods", problem) for problem in periods.contradictions(engine)]
+    worked = [
+        *(
+            Problem("exception_action_changed", "exception_actions", text)
+            for text in exception_actions.contradictions(engine)
+        ),
+        *(Problem("manual_link_changed", "manual_links", text) for text in links.contradictions(engine)),
+    ]
     folder = anchor_path.with_name(certificates.FOLDER) if anchor_path else None
     payloads = {row.posting_key: row.payload for row in rows}
     certified = [Problem(*problem) for problem in proof.check(certificates.rows(engine), told, payloads, folder)]
@@ -63,6 +70,7 @@ def verify(
         *chain,
         *decided,
         *opened,
+        *worked,
         *certified,
         *_outbox_problems(rows, evidence.posted),
         *_erp_problems(rows, posters, progress),

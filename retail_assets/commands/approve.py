@@ -45,8 +45,7 @@ def decide(settings: Settings, identifier: str, decision: Decision, reason: str)
     Raises:
         CommandError: it cannot be decided like this, and why.
     """
-    if settings.actor in settings.configuration.operations.shared_accounts:
-        raise CommandError(f"several people work as {settings.actor!r}: say who you are with RETAIL_ACTOR")
+    acting_person(settings)
     with _store(settings) as operations:
         approval = _found(operations, identifier)
         try:
@@ -58,6 +57,17 @@ def decide(settings: Settings, identifier: str, decision: Decision, reason: str)
             raise CommandError(f"{approval.approval_id}: {error}") from error
         audit.write_anchor(operations, settings.audit_anchor_path, now=settings.now())
     return asdict(decided)
+
+
+def acting_person(settings: Settings) -> str:
+    """Who works here, as the operating system knows them, or RETAIL_ACTOR where several share an account.
+
+    Raises:
+        CommandError: it is not known who that is.
+    """
+    if settings.actor in settings.configuration.operations.shared_accounts:
+        raise CommandError(f"several people work as {settings.actor!r}: say who you are with RETAIL_ACTOR")
+    return settings.actor
 
 
 def print_list(console: Console, found: list[dict[str, Any]]) -> None:

@@ -11,7 +11,8 @@ from rich.markup import escape
 from rich.padding import Padding
 
 from retail_assets.contracts import TABLES, Table
-from retail_assets.ops import outbox
+from retail_assets.ops import links, outbox
+from retail_assets.ops.links import Link
 from retail_assets.ops.outbox import Posting
 from retail_assets.ops.store import open_store
 from retail_assets.settings import Settings
@@ -294,6 +295,17 @@ _SECTIONS: Final = {
             or postings.entry_id in (select entry_id from found_entries)
         order by documents.posting_date, documents.erp_document_key
     """,
+    "manual_links": """
+        select
+            link_id, left_key, right_key, state, linked_by, decided_by, linked_at, reason, version
+        from manual_links
+        where
+            right_key in (select order_key from found_orders)
+            or left_key in (select payment_key from found_lines)
+            or left_key in (select settlement_key from found_payouts)
+            or right_key in (select key from named where kind = 'bank line')
+        order by left_key, right_key
+    """,
     "suggestions": """
         select
             payment_key, order_key, evidence_class, confidence, calibrated_on_count, currency_code, captured_amount
@@ -305,7 +317,9 @@ _SECTIONS: Final = {
         order by payment_key
     """,
     "exceptions": """
-        select exception_id, exception_type, amount_at_risk, currency_code, owner, suggested_action
+        select
+            exception_id, exception_type, work_status, assignee, amount_at_risk, currency_code, owner,
+            suggested_action
         from marts.rec_exceptions
         where
             order_key in (select order_key from found_orders)
@@ -326,6 +340,9 @@ _SECTIONS: Final = {
         order by quarantine_id
     """,
 }
+
+#: Sections that no raw record stands behind.
+_OF_OURS: Final = ("named", "manual_links", "suggestions", "exceptions")
 
 _ENTRY_SOURCES: Final = """
 select distinct entry_id, source_system, source_table, source_key, payload_sha256
@@ -349,9 +366,9 @@ def trace_of(settings: Settings, identifier: str, *, with_payload: bool = False)
     nearly so. Each row of a section has its ``records``: the raw records behind it, with system, table, key and hash,
     and with ``with_payload`` the bytes that the source sent.
     """
-    postings = _postings(settings)
+    postings, by_hand = _evidence(settings)
     with _warehouse(settings) as connection:
-        _prepare(connection, postings)
+        _prepare(connection, postings, by_hand)
         wanted = {"id": identifier.strip().removeprefix("#")}
         _rows(connection, _NAMED, wanted)
         named = _rows(connection, "select kind, key from named order by all")
@@ -375,10 +392,10 @@ def trace_of(settings: Settings, identifier: str, *, with_payload: bool = False)
     return found
 
 
-def _postings(settings: Settings) -> list[Posting]:
+def _evidence(settings: Settings) -> tuple[list[Posting], list[Link]]:
     operations = open_store(settings.operations_url)
     try:
-        return outbox.postings(operations)
+        return outbox.postings(operations), links.links(operations)
     finally:
         operations.dispose()
 
@@ -390,9 +407,19 @@ def _warehouse(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-def _prepare(connection: duckdb.DuckDBPyConnection, postings: Iterable[Posting]) -> None:
+def _prepare(connection: duckdb.DuckDBPyConnection, postings: Iterable[Posting], by_hand: Iterable[Link]) -> None:
     connection.execute("create temp table postings (posting_key varchar, entry_id varchar, erp_document varchar)")
     _insert(connection, "postings", [(one.posting_key, one.entry_id, one.erp_document) for one in postings])
+    connection.execute(
+        "create temp table manual_links (link_id varchar, left_key varchar, right_key varchar, state varchar, "
+        "linked_by varchar, decided_by varchar, linked_at timestamptz, reason varchar, version integer)"
+    )
+    made = [
+        (each.link_id, each.left_key, each.right_key, each.state, each.actor, each.decided_by, each.acted_at,
+         each.reason, each.version)
+        for each in by_hand
+    ]  # fmt: skip
+    _insert(connection, "manual_links", made)
     connection.execute(_NAMES)
 
 
@@ -416,9 +443,7 @@ def _rows(connection: duckdb.DuckDBPyConnection, query: str, parameters: Any = N
 def _add_records(connection: duckdb.DuckDBPyConnection, found: dict[str, Rows], *, with_payload: bool) -> None:
     """``records`` for each row: where each hash of the row is in the raw tables."""
     sources = _rows(connection, _ENTRY_SOURCES)
-    rows = [
-        row for name, section in found.items() if name not in ("named", "suggestions", "exceptions") for row in section
-    ]
+    rows = [row for name, section in found.items() if name not in _OF_OURS for row in section]
     hashes = {row[column] for row in rows for column in _hash_columns(row) if row[column]}
     hashes |= {source["payload_sha256"] for source in sources if source["payload_sha256"]}
     places = _places(connection, hashes, with_payload=with_payload)

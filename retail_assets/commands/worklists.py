@@ -1,66 +1,15 @@
-"""``retail exceptions`` and ``retail quarantine``: what waits for somebody."""
+"""``retail quarantine`` and ``retail drift``: records that wait for somebody."""
 
-import json
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.panel import Panel
-from rich.table import Table
 
-from retail_assets.commands.summary import at_risk_text
-from retail_assets.commands.warehouse import rows
 from retail_assets.contracts import table
 from retail_assets.defs.transform.dependants import dependants, read_manifest
 from retail_assets.ops import drift, quarantine
 from retail_assets.ops.store import open_store
 from retail_assets.settings import Settings
-
-
-def exception_rows(
-    settings: Settings, *, exception_type: str | None = None, entity_code: str | None = None
-) -> list[dict[str, Any]]:
-    """Open exceptions, the largest amount at risk first."""
-    return rows(
-        settings,
-        """
-        select *
-        from marts.rec_exceptions
-        where
-            status = 'open'
-            and ($type is null or exception_type = $type)
-            and ($entity is null or entity_code = $entity)
-        order by amount_at_risk desc nulls last, exception_id
-        """,
-        {"type": exception_type, "entity": entity_code},
-    )
-
-
-def print_exceptions(console: Console, found: list[dict[str, Any]]) -> None:
-    """One line each; the id is what ``retail exceptions show`` takes."""
-    console.print(f"[bold]{len(found)} open exceptions[/bold]", highlight=False)
-    for row in found:
-        due = f"due {row['due_at']:%Y-%m-%d}" if row["due_at"] else ""
-        at_risk = at_risk_text(row["amount_at_risk"], row["currency_code"])
-        console.print(
-            f"{at_risk:>18}  [cyan]{escape(row['exception_id'])}[/cyan]  {row['entity_code']}  {row['severity']}  "
-            f"{row['owner']}  {due}",
-            highlight=False,
-            soft_wrap=True,
-        )
-
-
-def print_exception(console: Console, row: dict[str, Any]) -> None:
-    """All of it, the evidence readable."""
-    evidence = json.loads(row["evidence"]) if row["evidence"] else {}
-    facts = Table(box=None, show_header=False, pad_edge=False)
-    for name, value in row.items():
-        if name not in ("evidence", "suggested_action") and value is not None:
-            facts.add_row(f"[dim]{name}[/dim]", str(value))
-    for name, value in evidence.items():
-        facts.add_row(f"[dim]evidence: {name}[/dim]", str(value))
-    console.print(facts)
-    console.print(Panel(row["suggested_action"] or "", title="what to do", title_align="left"))
 
 
 def drift_rows(settings: Settings) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from retail_assets.ops.canonical import canonical_json, decimal_text, sha256_hex
 from retail_assets.ops.models import approvals, audit_log
 from retail_assets.ops.store import reading, writing
 
-Kind = Literal["entry", "write_off", "policy"]
+Kind = Literal["entry", "write_off", "policy", "link"]
 Decision = Literal["approved", "rejected"]
 
 REQUESTED: Final = "approval.requested"
@@ -148,9 +148,14 @@ def decide(engine: Engine, approval_id: str, decision: Decision, *, actor: str, 
 def decisions(engine: Engine, entity_code: str) -> dict[str, Approval]:
     """What was decided for an entity, by approval id; only what the audit chain bears out."""
     with reading(engine) as connection:
-        condition = (approvals.c.entity_code == entity_code) & approvals.c.decision.is_not(None)
-        rows = _rows(connection, condition)
-        histories = _histories(connection, [row.approval_id for row in rows])
+        return decided_in(connection, entity_code)
+
+
+def decided_in(connection: Connection, entity_code: str) -> dict[str, Approval]:
+    """The same, as a transaction sees it."""
+    condition = (approvals.c.entity_code == entity_code) & approvals.c.decision.is_not(None)
+    rows = _rows(connection, condition)
+    histories = _histories(connection, [row.approval_id for row in rows])
     return {row.approval_id: row for row in rows if next(_problems(row, histories[row.approval_id]), None) is None}
 
 

@@ -67,13 +67,18 @@ QUARANTINE_STATUSES: Final = ("open", "superseded")
 DRIFT_KINDS: Final = ("added", "dropped", "retyped")
 POSTING_KINDS: Final = ("entry", "reversal")
 POSTING_STATES: Final = ("claimed", "sent", "posted", "failed")
-APPROVAL_KINDS: Final = ("entry", "write_off", "policy")
+APPROVAL_KINDS: Final = ("entry", "write_off", "policy", "link")
 DECISIONS: Final = ("approved", "rejected")
 EVENT_STATES: Final = ("received", "done", "dead")
 ALERT_KINDS: Final = ("technical", "business")
 ALERT_STATES: Final = ("open", "recovered")
 ALERT_EVENTS: Final = ("raised", "recovered")
 ATTESTED_STATES: Final = ("equal", "differs", "missing", "unreadable")
+EXCEPTION_ACTIONS: Final = ("assign", "comment", "snooze", "resolve", "reopen", "write_off")
+LINK_KINDS: Final = ("payment_order", "payout_bank")
+LINK_ACTIONS: Final = ("link", "unlink")
+REPLAY_KINDS: Final = ("quarantine", "inbox", "source", "order", "payout")
+REPLAY_RESULTS: Final = ("running", "succeeded", "failed")
 
 
 def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
@@ -366,4 +371,68 @@ alert_runs = Table(
     Column("run_id", String(80), primary_key=True),
     Column("ended_at", UtcDateTime, nullable=False),
     Index(None, "ended_at"),
+
+exception_actions = Table(
+    "exception_actions",
+    metadata,
+    # The number of its entry in the audit log, which tells the same: rows are never changed.
+    Column("audit_seq", Integer, primary_key=True, autoincrement=False),
+    Column("exception_id", Text, nullable=False),
+    Column("action", String(10), nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("acted_at", UtcDateTime, nullable=False),
+    Column("assignee", Text),
+    Column("snoozed_until", Date),
+    Column("reason", Text),
+    Column("approval_id", String(32)),
+    # The exception as it was when somebody acted on it: canonical JSON.
+    Column("seen", Text, nullable=False),
+    _one_of("action", EXCEPTION_ACTIONS),
+    Index(None, "exception_id"),
+)
+
+manual_links = Table(
+    "manual_links",
+    metadata,
+    Column("audit_seq", Integer, primary_key=True, autoincrement=False),
+    # The same for the same two records; each link and unlink of it is a version more.
+    Column("link_id", String(32), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("action", String(10), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("left_key", Text, nullable=False),
+    Column("right_key", Text, nullable=False),
+    Column("entity_code", String(10), nullable=False),
+    Column("exception_id", Text),
+    Column("amount", Text, nullable=False),
+    Column("currency_code", String(3), nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("acted_at", UtcDateTime, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("approval_id", String(32)),
+    _one_of("action", LINK_ACTIONS),
+    _one_of("kind", LINK_KINDS),
+    CheckConstraint("version >= 1", name="version"),
+    UniqueConstraint("link_id", "version"),
+)
+
+replays = Table(
+    "replays",
+    metadata,
+    Column("replay_id", String(32), primary_key=True),
+    Column("kind", String(20), nullable=False),
+    # What was replayed: an id, a source instance with its window, an order, a payout.
+    Column("subject", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    Column("result", String(10), nullable=False),
+    Column("received", Integer, nullable=False),
+    Column("loaded", Integer, nullable=False),
+    Column("quarantined", Integer, nullable=False),
+    Column("detail", Text),
+    _one_of("kind", REPLAY_KINDS),
+    _one_of("result", REPLAY_RESULTS),
+    Index(None, "started_at"),
 )

@@ -45,6 +45,7 @@ _CHART: Final = (
     ("6200", "Donations", "Expense", "Expense Account", False),
     ("6900", "Exchange Gain or Loss", "Expense", "Expense Account", False),
     ("6910", "Rounding", "Expense", "Round Off", False),
+    ("6920", "Written Off", "Expense", "Expense Account", False),
 )
 _TAX_ACCOUNTS: Final = {
     "US": (("2200", "Sales Tax Payable", True), ("2201", "Sales Tax NY", False), ("2202", "Sales Tax CA", False)),

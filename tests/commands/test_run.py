@@ -12,11 +12,11 @@ import pytest
 from rich.console import Console
 
 from retail_assets import keys, money
+from retail_assets.commands.exceptions import Chosen, exception_rows, print_exceptions
 from retail_assets.commands.ledger import plans, verify_all
 from retail_assets.commands.run import ChainResult
 from retail_assets.commands.summary import figures, summarise
 from retail_assets.commands.trace import trace_of
-from retail_assets.commands.worklists import exception_rows, print_exceptions
 from retail_assets.sandbox.datafaults import corrupt_bank_file, impossible_order
 from retail_assets.sandbox.faults import Fault
 from retail_assets.sandbox.score import score
@@ -323,7 +323,7 @@ def test_failures_stay_small(tmp_path_factory: pytest.TempPathFactory) -> None:
         shown = io.StringIO()
         summarise(shop.settings(), Console(file=shown, width=80), result)
         assert "contract_violation" in shown.getvalue()
-        print_exceptions(Console(file=shown), exception_rows(shop.settings()))
+        print_exceptions(Console(file=shown), exception_rows(shop.settings(), Chosen()))
 
         # The store comes back: what it lacked is loaded, matched and posted, and nothing is doubled.
         shop.server.faults.clear()

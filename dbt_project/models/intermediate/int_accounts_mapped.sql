@@ -2,7 +2,8 @@
 -- ERP's chart is loaded, the account must be in it and open.
 with kinds (entry_type) as (
     values
-    ('sale'), ('revenue'), ('refund'), ('settlement_line'), ('payout'), ('payout_arrival'), ('dispute_loss')
+    ('sale'), ('revenue'), ('refund'), ('settlement_line'), ('payout'), ('payout_arrival'), ('dispute_loss'),
+    ('write_off')
 ),
 
 gateways as (

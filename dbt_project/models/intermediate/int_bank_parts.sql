@@ -14,6 +14,11 @@ with taken as (
     select
         settlement_key,
         bank_line_key
+    from {{ ref('int_bank_pass_manual') }}
+    union
+    select
+        settlement_key,
+        bank_line_key
     from {{ ref('int_bank_pass_2_amount') }}
 ),
 

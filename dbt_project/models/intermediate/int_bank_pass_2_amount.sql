@@ -1,7 +1,10 @@
 -- Pass 2: exact amount, currency and account, from the arrival date on, and nothing else fits on either side.
 with named_payouts as (
-    select distinct settlement_key
+    select settlement_key
     from {{ ref('int_bank_named') }}
+    union
+    select settlement_key
+    from {{ ref('int_bank_pass_manual') }}
 ),
 
 taken_lines as (
@@ -10,6 +13,9 @@ taken_lines as (
     union
     select bank_line_key
     from {{ ref('int_bank_pass_0_key') }}
+    union
+    select bank_line_key
+    from {{ ref('int_bank_pass_manual') }}
 ),
 
 candidates as (

@@ -124,3 +124,23 @@ select
     base_currency_code,
     exchange_rate
 from {{ ref('int_disputes_written_off') }}
+union all
+select
+    entry_id,
+    'write_off' as entry_type,
+    'exception_written_off' as event_type,
+    entity_code,
+    posting_date,
+    written_off_at as occurred_at,
+    cast(null as varchar) as order_key,
+    settlement_key,
+    settlement_line_key,
+    cast(null as varchar) as bank_line_key,
+    cast(null as varchar) as refund_key,
+    payment_key,
+    gateway_id,
+    {{ entry_description('write_off') }} as description,
+    currency_code,
+    base_currency_code,
+    exchange_rate
+from {{ ref('int_exceptions_written_off') }}

@@ -9,6 +9,7 @@ with lines as (
         ("settlement", "case when entry_id like 'payout/%' then 'payout' else 'settlement_line' end"),
         ("disputes", "'dispute_loss'"),
         ("arrivals", "'payout_arrival'"),
+        ("write_offs", "'write_off'"),
     ] -%}
     select
         entry_id,

@@ -1,5 +1,5 @@
 -- Pass 1: the order names the charge, or the payment intent, as its transaction or in its plugin data.
-with {{ pass_input(0) }}
+with {{ pass_input(1) }}
 
 candidates as (
     select

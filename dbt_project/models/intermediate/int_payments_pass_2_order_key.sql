@@ -1,5 +1,5 @@
 -- Pass 2: the charge carries the store's random order key. A cloned site copies keys, so its address must agree.
-with {{ pass_input(1) }}
+with {{ pass_input(2) }}
 
 candidates as (
     select

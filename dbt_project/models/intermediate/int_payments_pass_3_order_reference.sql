@@ -1,5 +1,5 @@
 -- Pass 3: the charge carries the order number or the order id; the gateway's setting says which of the two.
-with {{ pass_input(2) }}
+with {{ pass_input(3) }}
 
 candidates as (
     select

@@ -1,5 +1,5 @@
 -- Pass 4: the merchant reference, without the gateway's prefix, is the order number.
-with {{ pass_input(3) }}
+with {{ pass_input(4) }}
 
 candidates as (
     select

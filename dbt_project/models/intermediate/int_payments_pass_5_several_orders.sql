@@ -1,7 +1,7 @@
 -- Pass 5: the charge names several orders of one shop, and is what they come to together. Every name must be an order,
 -- and no other charge may claim one of them. Where a reference lists them, sums that do not fit are ambiguous; in a
 -- free text, which may hold other numbers, they are nothing.
-with {{ pass_input(4) }}
+with {{ pass_input(5) }}
 
 listing as (
     select

@@ -1,5 +1,5 @@
 -- Pass 6: the free text says "Order <number>".
-with {{ pass_input(5) }}
+with {{ pass_input(6) }}
 
 candidates as (
     select

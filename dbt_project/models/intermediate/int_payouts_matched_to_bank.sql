@@ -1,5 +1,5 @@
--- Which bank line a payout became: by key, by its id or trace in the bank's text, by exact amount within its window,
--- and by the only exact composition. A payout may be in several lines and a line may hold several payouts.
+-- Which bank line a payout became: by key, by its id or trace in the bank's text, by hand, by exact amount within its
+-- window, and by the only exact composition. A payout may be in several lines and a line may hold several payouts.
 select
     settlement_key,
     bank_line_key,
@@ -13,6 +13,13 @@ select
     match_rule,
     matched_amount
 from {{ ref('int_bank_pass_1_reference') }}
+union all
+select
+    settlement_key,
+    bank_line_key,
+    match_rule,
+    matched_amount
+from {{ ref('int_bank_pass_manual') }}
 union all
 select
     settlement_key,

@@ -9,7 +9,17 @@ from sqlalchemy import Engine
 
 from retail_assets import money
 from retail_assets.contracts import Table, tables_of
-from retail_assets.ops import attestations, drift, load_log, outbox, periods, quarantine
+from retail_assets.ops import (
+    attestations,
+    drift,
+    exception_actions,
+    links,
+    load_log,
+    outbox,
+    periods,
+    quarantine,
+    replays,
+)
 from retail_assets.settings import Settings
 from retail_assets.sources.records import from_rows
 from retail_assets.sources.schema import dlt_columns
@@ -47,6 +57,9 @@ def ops_source(settings: Settings, operations: Engine) -> Sequence[DltResource]:
         "postings": lambda: outbox.rows(operations),
         "attestations": lambda: attestations.rows(operations),
         "closed_periods": lambda: periods.rows(operations),
+        "exception_work": lambda: exception_actions.rows(operations),
+        "manual_links": lambda: links.rows(operations),
+        "replays": lambda: replays.rows(operations),
     }
     return tuple(_resource(contract, readers[contract.name], settings) for contract in tables_of("ops"))
 

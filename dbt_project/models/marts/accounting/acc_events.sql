@@ -31,6 +31,10 @@ select
         when 'refund' then '["order:' || entries.order_key || '","refund:' || entries.refund_key || '"]'
         when 'payout_arrival'
             then '["payout:' || entries.settlement_key || '","bank_line:' || entries.bank_line_key || '"]'
+        when 'write_off'
+            then
+                '["exception:' || written_off.exception_id || '","settlement_line:' || entries.settlement_line_key
+                || '"]'
         else
             '["settlement_line:' || entries.settlement_line_key || '"'
             || coalesce(',"payment:' || entries.payment_key || '"', '')
@@ -39,4 +43,5 @@ select
     end as justified_by
 from {{ ref('int_journal_entries_drafted') }} as entries
 left join {{ ref('int_revenue_recognised') }} as revenue on entries.entry_id = revenue.entry_id
+left join {{ ref('int_exceptions_written_off') }} as written_off on entries.entry_id = written_off.entry_id
 left join summarised on entries.entry_id = summarised.entry_id

@@ -88,6 +88,16 @@ with sources as (
     union all
     select
         entry_id,
+        'exception_written_off' as event_type,
+        gateway_system as source_system,
+        source_table,
+        settlement_line_key as source_key,
+        payload_sha256,
+        false as is_receivables_only
+    from {{ ref('int_exceptions_written_off') }}
+    union all
+    select
+        entry_id,
         'payout_arrived' as event_type,
         'bank' as source_system,
         'entries' as source_table,

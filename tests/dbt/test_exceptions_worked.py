@@ -1,0 +1,197 @@
+"""Exceptions as work, from the command to the journal: resolved, written off by two people, linked by hand and back.
+
+One small retailer; people act on what a first build found, and a second build shows what came of it. Journal lines read
+``account amount``, debit positive: 1250 is the gateway's clearing account, 1290 suspense, 6920 what is written off.
+"""
+
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from retail_assets.commands import CommandError
+from retail_assets.commands.approve import decide
+from retail_assets.commands.exceptions import Chosen, act, exception_details, exception_rows, link, unlink
+from retail_assets.commands.trace import trace_of
+from retail_assets.ops import exception_actions, links
+from retail_assets.ops.store import open_store
+from retail_assets.settings import Settings, load_settings
+from tests.dbt.compiled import Compiled
+from tests.dbt.world import AS_OF, World, at
+
+pytestmark = pytest.mark.slow
+
+SOLD: Final = at("2026-10-20 15:00")
+STRAY: Final = "order_missing:stripe_us:txn_ch_stray"
+LOST: Final = "order_missing:stripe_us:txn_ch_lost"
+LARGE: Final = "order_missing:stripe_us:txn_ch_large"
+
+
+class Shop:
+    """The retailer's home, its people, and a build that reads what they did."""
+
+    def __init__(self, project: Compiled, home: Path) -> None:
+        self._project = project
+        self.warehouse = project.empty(home)
+        self.ann = load_settings({"RETAIL_HOME": str(home), "RETAIL_AS_OF": AS_OF.isoformat()})
+        policies = self.ann.configuration.policies
+        limited = policies.model_copy(
+            update={"default": policies.default.model_copy(update={"manual_link_limit": Decimal(500)})}
+        )
+        configuration = self.ann.configuration.model_copy(update={"policies": limited})
+        self.ann = replace(self.ann, actor="ann", configuration=configuration)
+        self.bob = replace(self.ann, actor="bob")
+
+    def build(self) -> None:
+        operations = open_store(self.ann.operations_url)
+        for table, rows in (
+            ("exception_work", list(exception_actions.rows(operations))),
+            ("manual_links", list(links.rows(operations))),
+        ):
+            self.warehouse.execute(f"delete from raw_ops.{table}")
+            self.warehouse.insert(f"ops.{table}", rows)
+        operations.dispose()
+        self._project.make(self.warehouse)
+
+    def status(self, exception_id: str) -> tuple[str, str]:
+        ((status, work),) = self.warehouse.query(
+            f"select status, work_status from marts.rec_exceptions where exception_id = '{exception_id}'"
+        )
+        return status, work
+
+    def journal(self, entry_id: str) -> list[str]:
+        return [
+            f"{account} {amount:f}"
+            for account, amount in self.warehouse.query(
+                "select account_code, cast(debit_amount - credit_amount as decimal(18, 2)) "
+                f"from marts.acc_journal_lines where entry_id = '{entry_id}' order by line_no"
+            )
+        ]
+
+
+def _link(settings: Settings, exception_id: str, **sides: str) -> dict[str, Any]:
+    named: dict[str, Any] = {"order": None, "payment": None, "bank_line": None, "payout": None, **sides}
+    return link(settings, exception_id, reason="the customer wrote to us", **named)
+
+
+@pytest.fixture(scope="module")
+def shop(project: Compiled, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    shop = Shop(project, tmp_path_factory.mktemp("retail_home"))
+    world = World()
+    # The store lost the references of these payments; the orders wait for their money.
+    for name, amount in (("stray", "40.00"), ("large", "900.00"), ("lost", "25.00"), ("dear", "41.00")):
+        world.charge("stripe_us", f"ch_{name}", amount, when=SOLD, fee="1.00")
+    world.order("cedar_us:1", "40.00", created=SOLD)
+    world.order("cedar_us:2", "900.00", created=SOLD)
+    world.order("cedar_us:3", "40.00", created=SOLD, transaction_id="ch_3")
+    world.charge("stripe_us", "ch_3", "40.00", when=SOLD, fee="1.00")
+    world.order("cedar_us:4", "40.00", created=SOLD, currency="EUR")
+    # A payout that the bank booked without a word, too late for its amount to tell.
+    world.payout("stripe_us", "po_1", [], amount="70.00", when=SOLD, arrival="2026-10-22", automatic=False)
+    world.statement("bank_us", 1, "2026-11-02", [("70.00", "CREDIT"), ("71.00", "CREDIT")], opening="0.00")
+    world.write(shop.warehouse)
+    shop.build()
+    return shop
+
+
+IMPOSSIBLE: Final[dict[str, tuple[str, dict[str, str]]]] = {
+    "the order's own payment says otherwise": ("cedar_us:3 is the order of stripe_us:ch_3 by", {"order": "cedar_us:3"}),
+    "another currency": ("is in USD and cedar_us:4 in EUR", {"order": "cedar_us:4"}),
+    "another amount": ("does not make 860.00 USD go away", {"order": "cedar_us:2"}),
+    "no such order": ("there is no order 'cedar_us:99'", {"order": "cedar_us:99"}),
+    "matched already": (
+        "belongs to cedar_us:3 by gateway_id",
+        {"order": "cedar_us:1", "payment": "stripe_us:ch_3"},
+    ),
+    "another amount on the bank": ("is 70.00 USD and", {"bank_line": "bank_us:S1:2", "payout": "stripe_us:po_1"}),
+    "two things at once": ("say what it belongs to", {"order": "cedar_us:1", "bank_line": "bank_us:S1:1"}),
+}
+
+
+@pytest.mark.parametrize("case", IMPOSSIBLE)
+def test_what_cannot_belong_together_is_not_linked(shop: Shop, case: str) -> None:
+    """A link by hand that overrules what is certain, or ties sums that differ, would post a wrong match."""
+    message, sides = IMPOSSIBLE[case]
+    with pytest.raises(CommandError, match=message):
+        _link(shop.ann, STRAY, **sides)
+
+
+def test_work_shows_before_and_after_the_next_build(shop: Shop) -> None:
+    """From the command line to the mart, and to the journal: links, a write-off, and what is resolved by hand."""
+    waiting = {row["exception_id"]: row for row in exception_rows(shop.ann, Chosen())}
+    assert {STRAY, LOST, LARGE, "payment_missing:cedar_us:1", "payout_not_in_bank:stripe_us:po_1"} <= waiting.keys()
+    assert shop.journal("line/stripe_us:txn_ch_lost") == ["1250 24.00", "6100 1.00", "1290 -25.00"]
+    with pytest.raises(CommandError, match="say --yes to assign them all"):
+        act(shop.ann, "assign", Chosen(exception_type="order_missing"), assignee="eve")
+    act(shop.ann, "assign", Chosen(exception_type="order_missing"), assignee="eve", sure=True)
+    act(shop.ann, "snooze", Chosen(ids=(LARGE,)), snoozed_until=date(2026, 11, 9))
+    act(shop.ann, "resolve", Chosen(ids=("payment_missing:cedar_us:4",)), reason="paid in cash")
+    shown = {row["exception_id"] for row in exception_rows(shop.ann, Chosen())}
+    assert {STRAY, LOST} <= shown
+    assert not {LARGE, "payment_missing:cedar_us:4"} & shown
+    with pytest.raises(CommandError, match="nothing of payment_missing:cedar_us:2 is in suspense"):
+        act(shop.ann, "write_off", Chosen(ids=("payment_missing:cedar_us:2",)), reason="too old")
+
+    act(shop.ann, "write_off", Chosen(ids=(LOST,)), reason="nobody claims it")
+    (asked,) = exception_details(shop.ann, LOST)["history"][-1:]
+    with pytest.raises(CommandError, match="ann asked for it, so somebody else must decide"):
+        decide(shop.ann, asked["approval_id"], "approved", "fine")
+    linked = _link(shop.ann, STRAY, order="cedar_us:1")
+    assert linked["state"] == "effective"
+    large = _link(shop.ann, LARGE, order="cedar_us:2")
+    assert large["state"] == "waiting"
+    with pytest.raises(CommandError, match="is linked by hand already"):
+        _link(shop.ann, STRAY, order="cedar_us:1")
+    _link(shop.ann, "payout_not_in_bank:stripe_us:po_1", bank_line="bank_us:S1:1")
+    shop.build()
+
+    # What waits for a second person changes nothing.
+    assert shop.status(LOST) == ("open", "write_off_asked")
+    assert shop.journal("write_off/stripe_us:txn_ch_lost") == []
+    assert shop.status(LARGE) == ("open", "snoozed")
+    assert shop.status("payment_missing:cedar_us:4") == ("open", "resolved")
+    # What is linked is matched, and its exceptions close by themselves.
+    assert shop.status(STRAY) == ("closed", "closed")
+    assert shop.journal("line/stripe_us:txn_ch_stray") == ["1250 39.00", "6100 1.00", "1100 -40.00"]
+    assert shop.journal("sale/cedar_us:1") == ["1100 40.00", "4000 -40.00"]
+    assert shop.journal("bank/stripe_us:po_1") == ["1200 70.00", "1210 -70.00"]
+    traced = trace_of(shop.bob, "cedar_us:1")
+    assert [(line["match_rule"], line["order_key"]) for line in traced["settlement_lines"]] == [
+        ("manual", "cedar_us:1")
+    ]
+    assert [(each["linked_by"], each["reason"]) for each in traced["manual_links"]] == [
+        ("ann", "the customer wrote to us")
+    ]
+
+    decide(shop.bob, asked["approval_id"], "approved", "agreed")
+    decide(shop.bob, large["approval_id"], "approved", "I asked the customer too")
+    unlink(shop.ann, STRAY, "it was another customer")
+    before = {row["exception_id"]: row["work_status"] for row in exception_rows(shop.ann, Chosen(everything=True))}
+    shop.build()
+    after = {row["exception_id"]: row["work_status"] for row in exception_rows(shop.ann, Chosen(everything=True))}
+    assert (before[LOST], after[LOST]) == ("written_off", "written_off")
+    assert shop.status(LOST) == ("closed", "written_off")
+    assert shop.journal("write_off/stripe_us:txn_ch_lost") == ["1290 25.00", "6920 -25.00"]
+    assert shop.warehouse.query(
+        "select posting_status, posting_date from marts.acc_journal_entries where entry_type = 'write_off'"
+    ) == [("ready", AS_OF.date())]
+    ((justified,),) = shop.warehouse.query(
+        "select justified_by from marts.acc_events where event_type = 'exception_written_off'"
+    )
+    assert LOST in justified
+    assert shop.journal("sale/cedar_us:2") == ["1100 900.00", "4000 -900.00"]
+    # What was linked and is not any more: as it was before.
+    assert shop.status(STRAY) == ("open", "assigned")
+    assert shop.journal("sale/cedar_us:1") == []
+    assert shop.journal("line/stripe_us:txn_ch_stray") == ["1250 39.00", "6100 1.00", "1290 -40.00"]
+
+
+def test_the_list_and_the_mart_agree_about_what_is_done(shop: Shop) -> None:
+    """The command reckons the state anew before a build has; were the two to differ, work would come back overnight."""
+    listed = {row["exception_id"]: row["work_status"] for row in exception_rows(shop.ann, Chosen(everything=True))}
+    built = dict(shop.warehouse.query("select exception_id, work_status from marts.rec_exceptions"))
+    assert listed == built
+    assert {"open", "assigned", "resolved", "written_off", "closed"} <= set(built.values())
