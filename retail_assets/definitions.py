@@ -3,7 +3,7 @@
 import dagster as dg
 
 from retail_assets.defs.alerts import alert_definitions
-from retail_assets.defs.checks import check_definitions
+from retail_assets.defs.checks import check_definitions, work_definitions
 from retail_assets.defs.export import attestation_definitions, export_definitions
 from retail_assets.defs.ingest import ingest_definitions
 from retail_assets.defs.jobs import ingest_job, job_definitions
@@ -18,6 +18,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         ingest_definitions(settings),
         transform_definitions(settings),
         check_definitions(settings),
+        work_definitions(settings),
         export_definitions(settings),
         attestation_definitions(settings),
         publish_definitions(settings),

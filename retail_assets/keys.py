@@ -55,6 +55,11 @@ def gate_check_name(invariant: str, entity_code: str) -> str:
     return f"{invariant}_{entity_code.lower()}"
 
 
+def queue_check_name(queue: str) -> str:
+    """Name of the asset check that counts the exceptions of a queue."""
+    return f"{queue}_exceptions_in_time"
+
+
 def export_asset_path(entity_code: str) -> list[str]:
     """Asset key path of an entity's posted journals."""
     return ["erp_export", f"journals_{entity_code.lower()}"]

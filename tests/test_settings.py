@@ -310,6 +310,7 @@ def test_policies_are_overridden_per_entity(
         "invoices": "none",
         "approval_limit": None,
         "write_off_limit": None,
+        "manual_link_limit": None,
         "policy_approval": False,
     }
     assert configuration.policy("US").tolerance_minor_units == 1

@@ -371,6 +371,7 @@ alert_runs = Table(
     Column("run_id", String(80), primary_key=True),
     Column("ended_at", UtcDateTime, nullable=False),
     Index(None, "ended_at"),
+)
 
 exception_actions = Table(
     "exception_actions",

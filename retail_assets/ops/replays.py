@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
-from uuid import uuid4
 
 from sqlalchemy import Connection, Engine, insert, select, update
 
 from retail_assets.ops import audit
+from retail_assets.ops.canonical import canonical_json, sha256_hex
 from retail_assets.ops.models import replays
 from retail_assets.ops.store import reading
 
@@ -17,6 +17,8 @@ Result = Literal["succeeded", "failed"]
 
 STARTED: Final = "replay.started"
 FINISHED: Final = "replay.finished"
+
+_ID_LENGTH: Final = 32
 
 
 class ReplayError(Exception):
@@ -44,7 +46,8 @@ def start(connection: Connection, kind: Kind, subject: str, *, actor: str, reaso
         raise ReplayError("a replay needs a reason: --reason")
     if not actor.strip():
         raise ReplayError("nobody replays without a name: set RETAIL_ACTOR")
-    replay_id = uuid4().hex
+    place = audit.head(connection).seq + 1
+    replay_id = sha256_hex(canonical_json([kind, subject, now, place]))[:_ID_LENGTH]
     facts = {"kind": kind, "subject": subject, "reason": reason.strip()}
     values = {**facts, "replay_id": replay_id, "actor": actor, "started_at": now, "result": "running"}
     connection.execute(insert(replays).values(**values, received=0, loaded=0, quarantined=0))

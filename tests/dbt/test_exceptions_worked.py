@@ -10,12 +10,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
+import dagster as dg
 import pytest
 
 from retail_assets.commands import CommandError
 from retail_assets.commands.approve import decide
 from retail_assets.commands.exceptions import Chosen, act, exception_details, exception_rows, link, unlink
 from retail_assets.commands.trace import trace_of
+from retail_assets.defs.checks import work_definitions
 from retail_assets.ops import exception_actions, links
 from retail_assets.ops.store import open_store
 from retail_assets.settings import Settings, load_settings
@@ -187,6 +189,23 @@ def test_work_shows_before_and_after_the_next_build(shop: Shop) -> None:
     assert shop.status(STRAY) == ("open", "assigned")
     assert shop.journal("sale/cedar_us:1") == []
     assert shop.journal("line/stripe_us:txn_ch_stray") == ["1250 39.00", "6100 1.00", "1290 -40.00"]
+
+
+def test_dagster_shows_each_queue(shop: Shop) -> None:
+    """What is overdue would be seen by whoever asks for it only, and not where everything else is watched."""
+    job = dg.define_asset_job("checks", selection=dg.AssetSelection.all_asset_checks())
+    definitions = dg.Definitions.merge(
+        work_definitions(shop.ann), dg.Definitions(jobs=[job], executor=dg.in_process_executor)
+    )
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = definitions.resolve_job_def("checks").execute_in_process(instance=instance)
+    found = {one.check_name: one for one in done.get_asset_check_evaluations()}
+    business = found["business_exceptions_in_time"]
+    listed = exception_rows(shop.ann, Chosen(queue="business"))
+    assert business.metadata["open"].value == len(listed) > 0
+    assert business.metadata["overdue"].value == len([row for row in listed if row["is_overdue"]]) > 0
+    assert (business.passed, business.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert found["technical_exceptions_in_time"].passed
 
 
 def test_the_list_and_the_mart_agree_about_what_is_done(shop: Shop) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,15 @@ import dlt
 import duckdb
 import pytest
 from dlt.sources import DltSource
+from sqlalchemy import Engine
 
 from retail_assets.commands.home import prepare_home
 from retail_assets.defs.ingest.instances import source_instances
-from retail_assets.ops.store import open_store
+from retail_assets.ops import exception_actions, links, replays
+from retail_assets.ops.exception_actions import Seen
+from retail_assets.ops.links import Wanted
+from retail_assets.ops.replays import Outcome
+from retail_assets.ops.store import open_store, writing
 from retail_assets.settings import Settings
 from retail_assets.sources.ops.source import ops_source
 from retail_assets.sources.warehouse import create_raw_tables, load, pipeline_for, portions
@@ -185,10 +191,26 @@ def _sources(settings: Settings) -> Iterator[tuple[str, str, DltSource]]:
                 yield one.system, one.instance, source
                 intake.log()
     operations = open_store(settings.operations_url)
+    _work(operations)
     try:
         yield "ops", "operations", ops_source(settings, operations)
     finally:
         operations.dispose()
+
+
+def _work(operations: Engine) -> None:
+    """What people did, so that there are rows of it."""
+    seen = Seen(
+        "order_missing:g:1", "order_missing", "US", None, "g", None, None, "g:1", None, Decimal("12.50"), "USD",
+        datetime(2026, 10, 1, tzinfo=UTC), "{}",
+    )  # fmt: skip
+    now = datetime(2026, 11, 1, 9, 30, tzinfo=UTC)
+    with writing(operations) as connection:
+        exception_actions.act(connection, "resolve", [seen], actor="ann", now=now, reason="paid in cash")
+        wanted = Wanted("payment_order", "g:1", "s:1", "US", Decimal("12.50"), "USD")
+        links.link(connection, wanted, actor="ann", now=now, reason="a letter", needs_approval=True)
+        replay = replays.start(connection, "order", "s:1", actor="ann", reason="the hook was lost", now=now)
+        replays.finish(connection, replay, Outcome("succeeded", 1, 1), now=now)
 
 
 def test_every_table_is_equal_row_for_row(engines: Engines) -> None:
