@@ -76,6 +76,8 @@ def test_money_is_exact_and_required_or_explained(contract: Table) -> None:
         ("transactions", "ending_balance"),
         *(("balances", f"{name}_balance") for name in ("available", "withheld")),
         *(("report_lines", name) for name in ("customer_facing_amount", "amount_paid", "fees")),
+        # What somebody settled by hand, or asked to write off, if they did.
+        *(("exception_work", f"{name}_amount") for name in ("resolved", "write_off")),
         # A fee contract may do without.
         *(("gateway_fees", name) for name in ("minimum", "maximum")),
         # Totals of a payout that a report need not have.
