@@ -18,6 +18,7 @@ from retail_assets.ops import (
     outbox,
     periods,
     quarantine,
+    queues,
     replays,
 )
 from retail_assets.settings import Settings
@@ -60,6 +61,7 @@ def ops_source(settings: Settings, operations: Engine) -> Sequence[DltResource]:
         "exception_work": lambda: exception_actions.rows(operations),
         "manual_links": lambda: links.rows(operations),
         "replays": lambda: replays.rows(operations),
+        "queues": lambda: queues.depths(operations),
     }
     return tuple(_resource(contract, readers[contract.name], settings) for contract in tables_of("ops"))
 
