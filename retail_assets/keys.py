@@ -25,6 +25,11 @@ POLL_TAG: Final = "retail/poll"
 FILES_TAG: Final = "retail/files"
 THOROUGH_TAG: Final = "retail/thorough"
 
+#: Run tags of loads that webhooks asked for: of which source, up to which event of the inbox, the first traces.
+EVENTS_SOURCE_TAG: Final = "retail/events_source"
+EVENTS_TAG: Final = "retail/events"
+TRACE_TAG: Final = "retail/trace"
+
 #: Marks runs that a command of ours runs in its own process, and not the daemon.
 RUNNER_TAG: Final = "retail/runner"
 COMMAND_RUNNER: Final = "command"

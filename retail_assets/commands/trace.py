@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.padding import Padding
 
 from retail_assets.contracts import TABLES, Table
-from retail_assets.ops import links, outbox
+from retail_assets.ops import inbox, links, outbox
 from retail_assets.ops.links import Link
 from retail_assets.ops.outbox import Posting
 from retail_assets.ops.store import open_store
@@ -389,7 +389,23 @@ def trace_of(settings: Settings, identifier: str, *, with_payload: bool = False)
             documents = [posting.erp_document for posting in own.get(entry["entry_id"], ()) if posting.erp_document]
             entry["erp_documents"] = ", ".join(documents) or None
         _add_records(connection, found, with_payload=with_payload)
+    found["webhooks"] = _webhooks(settings, [order["order_key"] for order in found["orders"]])
     return found
+
+
+def _webhooks(settings: Settings, order_keys: Sequence[str]) -> Rows:
+    """The events of the inbox that told of these orders, the newest first, each with the run that loaded it."""
+    shown = ("event_id", "source", "topic", "received_at", "state", "reason", "trace_id", "delivery_id", "run_id")
+    operations = open_store(settings.operations_url)
+    try:
+        return [
+            {name: event[name] for name in shown}
+            for key in order_keys
+            for store_id, _, order_id in [key.partition(":")]
+            for event in inbox.rows(operations, source=store_id, subject=f"orders/{order_id}")
+        ]
+    finally:
+        operations.dispose()
 
 
 def _evidence(settings: Settings) -> tuple[list[Posting], list[Link]]:

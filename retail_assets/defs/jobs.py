@@ -6,11 +6,14 @@ import dagster as dg
 
 from retail_assets import keys
 from retail_assets.defs.ingest.drops import files_sensor
+from retail_assets.defs.ingest.events import events_sensor
 from retail_assets.defs.ingest.instances import source_instances
 from retail_assets.defs.ingest.polling import polling_schedules
 from retail_assets.settings import Settings
 
 DAILY_BUILD: Final = "build_daily"
+#: What a webhook tells of is to be in the marts within a minute.
+_INTERVAL_SECONDS: Final = 10
 
 
 def _sources(settings: Settings) -> dg.AssetSelection:
@@ -41,6 +44,7 @@ def job_definitions(settings: Settings) -> dg.Definitions:
             name=name,
             monitored_jobs=[ingest],
             request_job=build,
+            minimum_interval_seconds=_INTERVAL_SECONDS,
             default_status=dg.DefaultSensorStatus.RUNNING,
             description=f"Builds the marts after a load that ended in {status.value}: what was loaded must not wait.",
         )
@@ -65,6 +69,7 @@ def job_definitions(settings: Settings) -> dg.Definitions:
             build_after(dg.DagsterRunStatus.SUCCESS, "build_after_load"),
             build_after(dg.DagsterRunStatus.FAILURE, "build_after_partial_load"),
             files_sensor(settings),
+            events_sensor(settings),
         ],
     )
 

@@ -6,7 +6,7 @@ become good, or its load failed too often). An event is a hint that something ch
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -26,6 +26,7 @@ MAX_ATTEMPTS: Final = 5
 _FIRST_WAIT: Final = timedelta(seconds=30)
 _LONGEST_REASON: Final = 500
 _CHUNK: Final = 500
+_TRACES_SHOWN: Final = 5
 _IDENTITY_BYTES: Final = 16
 _SHOWN: Final = tuple(column for column in webhook_inbox.c if column.name not in {"body", "identity"})
 
@@ -53,18 +54,27 @@ class Waiting:
     trace_id: str
     received_at: datetime
     attempts: int
+    subject: str | None
     body: bytes
+
+
+_WAITING: Final = tuple(webhook_inbox.c[field.name] for field in fields(Waiting))
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What waits of one source: how many events, since when, up to which, and when the next attempt may be made."""
+    """What waits of one source: how many events, since when, up to which, and when the next attempt may be made.
+
+    ``resources`` are those of the sorted events, ``traces`` the first of their traces.
+    """
 
     source: str
     events: int
     oldest_at: datetime
     last_id: int
     due_at: datetime
+    resources: frozenset[str]
+    traces: tuple[str, ...]
 
 
 def identity(source: str, signed_id: str | None, body_digest: bytes) -> bytes:
@@ -101,6 +111,8 @@ def backlogs(engine: Engine) -> list[Backlog]:
         webhook_inbox.c.received_at,
         webhook_inbox.c.attempts,
         webhook_inbox.c.attempted_at,
+        webhook_inbox.c.subject,
+        webhook_inbox.c.trace_id,
     ).where(webhook_inbox.c.state == RECEIVED)
     found: dict[str, list[Any]] = {}
     with reading(engine) as connection:
@@ -113,14 +125,31 @@ def backlogs(engine: Engine) -> list[Backlog]:
             min(row.received_at for row in rows),
             max(row.event_id for row in rows),
             min(_due_at(row.received_at, row.attempts, row.attempted_at) for row in rows),
+            frozenset(row.subject.partition("/")[0] for row in rows if row.subject is not None),
+            tuple(row.trace_id for row in rows[:_TRACES_SHOWN]),
         )
         for source, rows in found.items()
     ]
     return sorted(made, key=lambda backlog: backlog.oldest_at)
 
 
+def unsorted(engine: Engine, *, limit: int) -> list[Waiting]:
+    """Events of which nobody has looked yet what they are about, in the order of arrival."""
+    waits = (webhook_inbox.c.state == RECEIVED) & webhook_inbox.c.subject.is_(None)
+    with reading(engine) as connection:
+        statement = select(*_WAITING).where(waits).order_by(webhook_inbox.c.event_id).limit(limit)
+        return [Waiting(**row) for row in connection.execute(statement).mappings()]
+
+
+def sort(engine: Engine, subjects: Mapping[int, str]) -> None:
+    """Note what events are about: a resource and a record of it (``orders/123``), or only a word."""
+    with writing(engine) as connection:
+        for event_id, subject in subjects.items():
+            _change(connection, [event_id], {"subject": subject})
+
+
 def begin(engine: Engine, source: str, *, up_to: int, run_id: str, now: datetime) -> list[Waiting]:
-    """Begin an attempt at what waits of a source, up to an event; it is counted before anything is loaded.
+    """Begin an attempt at what waits of a source and was sorted, up to an event; it is counted before the load begins.
 
     So a load that is killed has had its attempt, and the events are there for the next.
 
@@ -128,25 +157,22 @@ def begin(engine: Engine, source: str, *, up_to: int, run_id: str, now: datetime
         The events, in the order of arrival.
     """
     ours = (
-        (webhook_inbox.c.state == RECEIVED) & (webhook_inbox.c.source == source) & (webhook_inbox.c.event_id <= up_to)
+        (webhook_inbox.c.state == RECEIVED)
+        & (webhook_inbox.c.source == source)
+        & (webhook_inbox.c.event_id <= up_to)
+        & webhook_inbox.c.subject.is_not(None)
     )
-    names = ("event_id", "source", "topic", "trace_id", "received_at", "attempts", "body")
     with writing(engine) as connection:
         values = {"attempts": webhook_inbox.c.attempts + 1, "attempted_at": now, "run_id": run_id}
         connection.execute(update(webhook_inbox).where(ours).values(values))
-        statement = select(*(webhook_inbox.c[name] for name in names)).where(ours, webhook_inbox.c.run_id == run_id)
+        statement = select(*_WAITING).where(ours, webhook_inbox.c.run_id == run_id)
         return [Waiting(**row) for row in connection.execute(statement.order_by("event_id")).mappings()]
 
 
-def finish(engine: Engine, subjects: Mapping[int, str | None], *, reason: str | None = None, now: datetime) -> None:
-    """Note that events are done with: by id the record each was about, and for all of them a word on what was done."""
-    values = {"state": DONE, "finished_at": now, "reason": reason}
-    by_subject: dict[str | None, list[int]] = {}
-    for event_id, subject in subjects.items():
-        by_subject.setdefault(subject, []).append(event_id)
+def finish(engine: Engine, ids: Sequence[int], *, reason: str | None = None, now: datetime) -> None:
+    """Note that events are done with; ``reason`` where that was not by a load."""
     with writing(engine) as connection:
-        for subject, ids in by_subject.items():
-            _change(connection, ids, {**values, "subject": subject})
+        _change(connection, ids, {"state": DONE, "finished_at": now, "reason": reason})
 
 
 def fail(engine: Engine, events: Sequence[Waiting], reason: str, *, now: datetime) -> int:
@@ -194,7 +220,7 @@ def requeue(connection: Connection, ids: Sequence[int], actor: str, reason: str,
             f"these events are not in the inbox, or too old to have kept their body: {', '.join(unknown)}"
         )
     again = [event_id for event_id in wanted if there[event_id].state != RECEIVED]
-    values = {"state": RECEIVED, "attempts": 0, "attempted_at": None, "finished_at": None, "reason": None}
+    values = dict.fromkeys(("attempted_at", "finished_at", "reason", "subject")) | {"state": RECEIVED, "attempts": 0}
     _change(connection, again, values)
     details = {f"event:{event_id}": {"reason": reason, "was": there[event_id].state} for event_id in again}
     audit.append_all(connection, details, at=now, actor=actor, action="event_requeued")

@@ -6,7 +6,7 @@ modification date and refunds go to the trash with their order.
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -37,28 +37,40 @@ class Shop:
         state: the store's state file.
         store: which store.
         storage: where it keeps its orders.
+        tell: told of what sends a webhook, with its topic and the order; deletions and what is changed behind
+            WooCommerce's back send none.
     """
 
-    def __init__(self, state: Path, store: StoreProfile, storage: Storage = "hpos") -> None:
+    def __init__(
+        self,
+        state: Path,
+        store: StoreProfile,
+        storage: Storage = "hpos",
+        tell: Callable[[str, int], None] = lambda _topic, _order_id: None,
+    ) -> None:
         self._path = state
         self._zone = ZoneInfo(store.zone)
         self._storage = storage
+        self._tell = tell
 
     def set_status(self, order_id: int, status: str, at: datetime) -> None:
         """Move an order to another status, which moves its modification date on both storages."""
         with self._changing(order_id, at) as order:
             order["status"] = status
+        self._tell("order.updated", order_id)
 
     def edit(self, order_id: int, changes: Mapping[str, Any], at: datetime) -> None:
         """Change lines, totals, meta or the transaction id. On the old storage that moves no date."""
         with self._changing(order_id, at if self._storage == "hpos" else None) as order:
             order.update(changes)
+        self._tell("order.updated", order_id)
 
     def note(self, order_id: int, key: str, value: Any, at: datetime) -> None:
         """Write one entry of ``meta_data``, as plugins do (``_wc_shipment_tracking_items``)."""
         with self._changing(order_id, at if self._storage == "hpos" else None) as order:
             kept = [entry for entry in order["meta_data"] if entry["key"] != key]
             order["meta_data"] = [*kept, {"id": order_id * 100 + len(kept), "key": key, "value": value}]
+        self._tell("order.updated", order_id)
 
     def trash(self, order_id: int, at: datetime) -> None:
         """Move an order to the trash; on the old storage its refunds go with it."""
@@ -68,6 +80,7 @@ class Shop:
                 order["_refunds"], order["refunds"] = [*order.get("_refunds", []), *order["refunds"]], []
         if self._storage == "legacy":
             self._execute("update refunds set parent_id = -parent_id where parent_id = ?", order_id)
+        self._tell("order.deleted", order_id)
 
     def restore(self, order_id: int, at: datetime, *, in_admin: bool = False) -> None:
         """Take an order out of the trash: by REST, where the old storage leaves the refunds in it, or in the admin."""
@@ -77,6 +90,10 @@ class Shop:
                 order["refunds"] = order.pop("_refunds", [])
         if self._storage == "legacy" and in_admin:
             self._execute("update refunds set parent_id = -parent_id where parent_id = -?", order_id)
+        if in_admin:
+            self._tell("order.restored", order_id)
+        elif self._storage == "legacy":
+            self._tell("order.updated", order_id)
 
     def delete(self, order_id: int) -> None:
         """Delete an order for good, and its refunds with it."""
@@ -102,6 +119,7 @@ class Shop:
             connection.execute("insert into refunds values (?, ?, ?, ?, ?)", row)
         with self._changing(order_id, at) as order:
             order["refunds"] = [*order["refunds"], {"id": refund_id, "reason": reason, "total": f"-{amount}"}]
+        self._tell("order.updated", order_id)
         return refund_id
 
     def delete_refund(self, order_id: int, refund_id: int) -> None:
@@ -115,6 +133,7 @@ class Shop:
         """Pay part of an order with a gift card, as the plugin WooCommerce Gift Cards shows it."""
         with self._changing(order_id, at) as order:
             order["gift_cards"] = [*order.get("gift_cards", []), {"id": card_id, "code": code, "amount": amount}]
+        self._tell("order.updated", order_id)
 
     def fulfil(
         self, order_id: int, fulfilment_id: int, items: Mapping[int, int], tracking_number: str, at: datetime

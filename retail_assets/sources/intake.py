@@ -7,7 +7,7 @@ item, however small.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -95,7 +95,9 @@ class Intake:
     """The door of one source instance: everything it receives passes here, once.
 
     ``now`` is the loading time (aware, UTC). The operations store at ``operations_url`` is opened when first needed.
-    ``thorough`` says that this load is to find what no change told of, however recently that was looked for. ``report``
+    ``thorough`` says that this load is to find what no change told of, however recently that was looked for.
+    ``asked`` names the records that are to be read, ids by resource; a source that can read records by id reads no
+    others then and leaves its cursors alone, any other reads what changed. ``report``
     is told how far a long load is, every few seconds. ``portion`` is how many records make a portion full.
     ``traffic`` counts the requests of the clients that are made while it is watching.
 
@@ -112,6 +114,7 @@ class Intake:
     report: Callable[[Progress], None] | None = None
     portion: int = PORTION
     thorough: bool = False
+    asked: Mapping[str, Sequence[int]] = field(default_factory=dict)
     counts: dict[str, Counts] = field(default_factory=dict)
     unfinished: set[str] = field(default_factory=set)
     traffic: Traffic = field(default_factory=Traffic)

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from retail_assets.cli import app
 from retail_assets.commands.trace import print_trace, trace_of
-from retail_assets.ops import outbox
+from retail_assets.ops import inbox, outbox
+from retail_assets.ops.inbox import NewEvent
 from retail_assets.ops.outbox import NewPosting
 from retail_assets.ops.store import open_store, writing
 from retail_assets.settings import Settings, load_settings
@@ -200,3 +201,17 @@ def test_a_suggested_order_is_told_from_both_ends(settings: Settings, name: str)
     (suggestion,) = trace_of(settings, name)["suggestions"]
     assert (suggestion["payment_key"], suggestion["order_key"]) == ("stripe_us:ch_1090", "cedar_us:1090")
     assert suggestion["evidence_class"] == "payer unknown, within minutes, only candidate"
+
+
+def test_the_webhooks_of_an_order_are_part_of_its_chain(settings: Settings) -> None:
+    """Nobody could tell from an order when its store had told of it, and which run had listened."""
+    store = open_store(settings.operations_url)
+    body = b'{"id": 1001}'
+    event = NewEvent("cedar_us", b"one", "d1", "0" * 64, "order.updated", _NOW, "f" * 32, body)
+    with writing(store) as connection:
+        inbox.put(connection, [event, event._replace(identity=b"two", body=b'{"id": 1002}')])
+    inbox.sort(store, {1: "orders/1001", 2: "orders/1002"})
+    inbox.begin(store, "cedar_us", up_to=1, run_id="run-7", now=_NOW)
+    store.dispose()
+    (told,) = trace_of(settings, "1001")["webhooks"]
+    assert (told["trace_id"], told["run_id"], told["topic"]) == ("f" * 32, "run-7", "order.updated")

@@ -24,6 +24,11 @@ def put(store: Engine, *events: NewEvent) -> None:
         inbox.put(connection, events)
 
 
+def put_sorted(store: Engine, *events: NewEvent) -> None:
+    put(store, *events)
+    inbox.sort(store, {one.event_id: "orders/1" for one in inbox.unsorted(store, limit=10)})
+
+
 def test_an_event_that_comes_again_is_there_once(store: Engine) -> None:
     """A store that repeats a delivery, or a replay of it, had its order loaded again and again."""
     put(store, event(), event())
@@ -48,7 +53,7 @@ def test_a_signed_id_is_the_event_whatever_its_bytes(store: Engine) -> None:
 
 def test_a_killed_load_has_had_its_attempt(store: Engine) -> None:
     """An event whose load kills the process was loaded for ever, or never again."""
-    put(store, event())
+    put_sorted(store, event())
     waiting = None
     for attempt in range(1, inbox.MAX_ATTEMPTS + 1):
         (waiting,) = inbox.begin(store, "cedar_us", up_to=1, run_id=f"run-{attempt}", now=NOW)
@@ -64,7 +69,7 @@ def test_a_killed_load_has_had_its_attempt(store: Engine) -> None:
 
 def test_a_failed_load_waits_longer_each_time(store: Engine) -> None:
     """A store that is down was asked again at every tick."""
-    put(store, event())
+    put_sorted(store, event())
     waits = []
     for _ in range(3):
         events = inbox.begin(store, "cedar_us", up_to=1, run_id="run", now=NOW)
@@ -75,11 +80,11 @@ def test_a_failed_load_waits_longer_each_time(store: Engine) -> None:
 
 def test_only_what_was_there_is_begun(store: Engine) -> None:
     """An event that came after the load had read the store was taken for loaded."""
-    put(store, event(), event(b"2"), event(b"3", source="linden_de"))
+    put_sorted(store, event(), event(b"2"), event(b"3", source="linden_de"))
     begun = inbox.begin(store, "cedar_us", up_to=1, run_id="run", now=NOW)
-    inbox.finish(store, {one.event_id: "orders/1" for one in begun}, now=NOW)
+    inbox.finish(store, [one.event_id for one in begun], now=NOW)
     assert {(one.source, one.events) for one in inbox.backlogs(store)} == {("cedar_us", 1), ("linden_de", 1)}
-    (done,) = inbox.rows(store, source="cedar_us", subject="orders/1")
+    (done,) = inbox.rows(store, state=inbox.DONE, source="cedar_us", subject="orders/1")
     assert (done["state"], done["run_id"], done["finished_at"]) == (inbox.DONE, "run", NOW)
 
 
@@ -107,8 +112,8 @@ def test_what_is_not_there_is_not_loaded_again(store: Engine) -> None:
 
 def test_bodies_are_forgotten_and_their_hashes_kept(store: Engine) -> None:
     """Names and addresses of customers stayed in the inbox for ever, or what waited lost its body."""
-    put(store, event(), event(b"2"))
-    inbox.finish(store, {1: None}, now=NOW)
+    put_sorted(store, event(), event(b"2"))
+    inbox.finish(store, [1], now=NOW)
     assert inbox.forget_bodies(store, before=NOW) == 0
     assert inbox.forget_bodies(store, before=NOW + timedelta(days=1)) == 1
     (waiting,) = inbox.begin(store, "cedar_us", up_to=2, run_id="run", now=NOW)

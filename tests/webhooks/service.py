@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -56,10 +56,10 @@ def senders() -> list[Sender]:
 
 
 @contextmanager
-def running_intake(folder: Path, **options: Any) -> Iterator[RunningIntake]:
-    """An intake in a thread, with an inbox in ``folder``."""
+def running_intake(folder: Path, known: Sequence[Sender] | None = None, **options: Any) -> Iterator[RunningIntake]:
+    """An intake in a thread, with an inbox in ``folder``; ``known`` are the two stores if left out."""
     engine = open_store(f"sqlite:///{folder / 'operations.sqlite'}")
-    service = Service(senders(), engine, lambda: NOW, Address(), Address(), **options)
+    service = Service(known or senders(), engine, lambda: NOW, Address(), Address(), **options)
     started: Queue[tuple[Running, asyncio.AbstractEventLoop]] = Queue()
 
     def run() -> None:

@@ -14,6 +14,7 @@ from dagster_dlt.translator import DltResourceTranslatorData
 from retail_assets import keys
 from retail_assets.contracts import Table, table
 from retail_assets.defs.ingest.checks import check_results, check_specs
+from retail_assets.defs.ingest.events import events_answered
 from retail_assets.defs.ingest.instances import SourceInstance, source_instances
 from retail_assets.defs.ingest.polling import fresh_for
 from retail_assets.defs.ingest.progress import reporter
@@ -76,9 +77,11 @@ def _raw_assets(settings: Settings, instance: SourceInstance) -> dg.AssetsDefini
         create_raw_tables(settings.warehouse_path)
         tags = context.run.tags
         complete = instance.completeness(by_hand=tags.get(keys.RUNNER_TAG) == keys.COMMAND_RUNNER)
+        thorough = keys.THOROUGH_TAG in tags
         with (
             complete.required(),
-            closing(instance.intake(settings, reporter(context), thorough=keys.THOROUGH_TAG in tags)) as intake,
+            events_answered(context, settings, instance) as asked,
+            closing(instance.intake(settings, reporter(context), thorough=thorough, asked=asked)) as intake,
         ):
             by_key: dict[Any, dg.MaterializeResult] = {}
             with intake.traffic.watching():

@@ -1,6 +1,6 @@
 """The configured source instances, each with the way to build its dlt source."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -33,10 +33,21 @@ class SourceInstance:
     inbox: Path
 
     def intake(
-        self, settings: Settings, report: Callable[[Progress], None] | None = None, *, thorough: bool = False
+        self,
+        settings: Settings,
+        report: Callable[[Progress], None] | None = None,
+        *,
+        thorough: bool = False,
+        asked: Mapping[str, Sequence[int]] | None = None,
     ) -> Intake:
-        """A door for one load; it tells ``report`` how far it is and, if ``thorough``, looks for what nobody told."""
-        return Intake(self.system, self.instance, settings.now(), settings.operations_url, report, thorough=thorough)
+        """A door for one load; it tells ``report`` how far it is and, if ``thorough``, looks for what nobody told.
+
+        Args:
+            asked: ids by resource, if only these records are to be read.
+        """
+        now = settings.now()
+        url = settings.operations_url
+        return Intake(self.system, self.instance, now, url, report, thorough=thorough, asked=asked or {})
 
     def completeness(self, *, by_hand: bool) -> Completeness:
         """What says that a file dropped for it is complete; whoever starts a load by hand says so himself."""

@@ -23,12 +23,12 @@ from retail_assets.sources.cursors import believed
 from retail_assets.sources.intake import Intake, merge_item
 from retail_assets.sources.records import Batch, convert, from_rows
 from retail_assets.sources.schema import compute as pc
-from retail_assets.sources.woocommerce.client import StoreClient
+from retail_assets.sources.woocommerce.client import BrokenRecordError, StoreClient
 from retail_assets.sources.woocommerce.fulfilment import Fulfilments
 from retail_assets.sources.woocommerce.giftcards import with_readable_cards
 from retail_assets.sources.woocommerce.ids import IdSet
 from retail_assets.sources.woocommerce.known import Known
-from retail_assets.sources.woocommerce.pages import identity_of
+from retail_assets.sources.woocommerce.pages import Unreadable, identity_of
 from retail_assets.sources.woocommerce.reading import Reading, is_interrupted
 from retail_assets.sources.woocommerce.sweep import Finding, Sweep, naive_gmt, orders_by_id, plan_sweep, shown_of
 from retail_assets.sources.woocommerce.vanished import Vanished, tombstone
@@ -139,6 +139,9 @@ def woocommerce_source(store: Store, intake: Intake) -> Sequence[DltResource]:
     ``sweep_hours`` as well, and by what is new in between; tax rates whole. With the orders come the sweeps and what
     they found, and fulfilments. Nothing is read before the resource is iterated.
 
+    Of an intake that asks for records by id there are only those: orders (with their refunds), products (with their
+    variations) and customers.
+
     Args:
         store: address, keys and rhythm.
         intake: counts what comes in and quarantines what breaks its contract.
@@ -151,6 +154,9 @@ def woocommerce_source(store: Store, intake: Intake) -> Sequence[DltResource]:
     def side_list(name: str, rows: Callable[[_Load], Iterator[Any]]) -> DltResource:
         return resource(name, lambda load: _if_allowed(name, rows, load))
 
+    if intake.asked:
+        by_id = {"orders": _orders_asked, "products": _products_asked, "customers": _customers_asked}
+        return tuple(resource(name, by_id[name]) for name in intake.asked)
     return (
         resource("orders", _orders),
         resource("refunds", _refunds),
@@ -486,6 +492,53 @@ def _list(load: _Load, reading: Reading, resource: str, vanished: Vanished | Non
             deletions = table("woocommerce", "deletions")
             yield merge_item(deletions, from_rows(deletions, gone, instance=intake.instance, loaded_at=intake.now))
     return True
+
+
+# -- what is asked for by id -------------------------------------------------------------------------------------------
+
+
+def _orders_asked(load: _Load) -> Iterator[Any]:
+    """Orders by id, of whatever status, each with its refunds; one that is gone is left to the sweep."""
+    orders, refunds = table("woocommerce", "orders"), table("woocommerce", "refunds")
+    fulfilments = Fulfilments(load.client, load.known, load.intake)
+    for page in orders_by_id(load.client, load.statuses, load.intake.asked["orders"]):
+        yield from load.intake.take(_convert(orders, page, load.intake), "orders")
+        yield from fulfilments.of(page)
+        for order in _heads(_ORDER_HEAD, page, load.intake, "refunds"):
+            if not order.refunds:
+                continue
+            for below in _pages_below(load.client.walk(f"orders/{order.id}/refunds")):
+                batch = _convert(refunds, below, load.intake, {"parent_id": order.id})
+                yield from load.intake.take(batch, "refunds")
+
+
+def _products_asked(load: _Load) -> Iterator[Any]:
+    variations = table("woocommerce", "product_variations")
+    for product_id in load.intake.asked["products"]:
+        page = _record_page(load, "products", product_id)
+        if page is None:
+            continue
+        yield from load.intake.take(_convert(table("woocommerce", "products"), page, load.intake), "products")
+        for below in _pages_below(load.client.walk(f"products/{product_id}/variations")):
+            batch = _convert(variations, below, load.intake, {"parent_id": product_id})
+            yield from load.intake.take(batch, variations.name)
+
+
+def _customers_asked(load: _Load) -> Iterator[Any]:
+    for customer_id in load.intake.asked["customers"]:
+        page = _record_page(load, "customers", customer_id)
+        if page is not None:
+            yield from load.intake.take(_convert(table("woocommerce", "customers"), page, load.intake), "customers")
+
+
+def _record_page(load: _Load, path: str, record_id: int) -> Page | None:
+    """One record as a page of one; None if the store no longer has it."""
+    origin = f"GET {path}/{record_id}"
+    try:
+        record = load.client.record(path, record_id)
+    except BrokenRecordError as error:
+        return Page([], origin, [], [Unreadable(record_id, 1, str(error))])
+    return None if record is None else Page([record], origin, [record_id])
 
 
 # -- what all have in common -------------------------------------------------------------------------------------------
