@@ -10,8 +10,12 @@ import duckdb
 import pytest
 from rich.console import Console
 
-from retail_assets.commands.run import ChainResult, run_chain
+from retail_assets.commands.run import ChainResult, load_sources
+from retail_assets.ops.store import open_store
 from retail_assets.settings import load_settings
+from retail_assets.sources.ops import ops_source
+from retail_assets.sources.warehouse import load, pipeline_for
+from tests.dbt.compiled import Compiled
 from tests.support.chain import environment
 from tests.support.replay import replay_app
 from tests.support.server import running
@@ -44,9 +48,9 @@ erps:
 
 @dataclass(frozen=True)
 class Recorded:
-    """What the chain made of the recorded store."""
+    """What was loaded of the recorded store, and what the models make of it."""
 
-    result: ChainResult
+    loaded: ChainResult
     warehouse: Path
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
@@ -55,7 +59,7 @@ class Recorded:
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
+def recorded(project: Compiled, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     folder = tmp_path_factory.mktemp("recorded")
     (folder / "retail.yaml").write_text(CONFIGURATION, encoding="utf-8")
     with running(replay_app()) as url:
@@ -68,13 +72,20 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
             "STORE_SECRET": "cs_recorded",
         }
         with environment(variables):
-            result = run_chain(load_settings(), Console(file=io.StringIO()))
-    return Recorded(result, folder / "home" / "warehouse.duckdb")
+            settings = load_settings()
+            loaded = load_sources(settings, Console(file=io.StringIO()))
+            operations = open_store(settings.operations_url)
+            ours = pipeline_for("ops", "operations", warehouse=settings.warehouse_path, state=settings.dlt_path)
+            load(ops_source(settings, operations), ours)
+            operations.dispose()
+    built = project.of_loaded(settings.warehouse_path, folder / "built")
+    project.make(built)
+    return Recorded(loaded, built.path)
 
 
 def test_only_the_unreachable_erp_fails(recorded: Recorded) -> None:
     """A system that is not there must be named, and must not keep the store from the marts."""
-    assert set(recorded.result.failures) == {"load_books"}
+    assert set(recorded.loaded.failures) == {"load_books"}
 
 
 def test_control_totals(recorded: Recorded) -> None:

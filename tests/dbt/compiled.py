@@ -18,6 +18,7 @@ import duckdb
 from filelock import FileLock
 
 import retail_assets
+from retail_assets.contracts import TABLES
 from tests.dbt.warehouse import PROJECT, Warehouse
 from tests.dbt.world import AS_OF
 
@@ -48,6 +49,17 @@ class Compiled:
         shutil.copy(self.warehouse.path, home)
         shutil.copy(self.warehouse.home / "dbt" / "manifest.json", home / "dbt")
         return Warehouse.existing(home)
+
+    def of_loaded(self, loaded: Path, home: Path) -> Warehouse:
+        """A warehouse of its own with the raw rows that sources loaded into another, no model made of them yet."""
+        warehouse = self.empty(home)
+        statements = [f"attach '{loaded}' as loaded (read_only)"]
+        for table in TABLES:
+            columns = ", ".join(f'"{column.name}"' for column in table.all_columns())
+            name = f'{table.schema}."{table.name}"'
+            statements += (f"delete from {name}", f"insert into {name} by name select {columns} from loaded.{name}")
+        warehouse.execute(";\n".join(statements))
+        return warehouse
 
     def make(self, warehouse: Warehouse, *, warn: bool = False) -> None:
         """Every model made of the rows of ``warehouse``, which ``empty`` gave; fails where a promise does not hold.

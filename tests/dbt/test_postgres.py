@@ -31,13 +31,13 @@ from retail_assets.ops.store import open_store, writing
 from retail_assets.settings import Settings
 from retail_assets.sources.ops.source import ops_source
 from retail_assets.sources.warehouse import create_raw_tables, load, pipeline_for, portions
+from tests.dbt.compiled import Compiled
 from tests.dbt.warehouse import run_dbt
 from tests.support.chain import Retailer, environment, retailer
 from tests.support.postgres import PostgresWarehouse, running_postgres
 
 pytestmark = pytest.mark.slow
 
-_MODELS = ("build", "--exclude-resource-type", "unit_test", "test")
 _MODELS_AND_THEIR_RULES = ("build", "--exclude-resource-type", "test", "--target", "postgres")
 _SHOWN = 5
 _BROKEN_SHIPMENT = "SH0,2001,LH-SCHUERZE-3,many,DHL,1,2026-10-06T09:36:20Z,2026-10-08T09:36:20Z,MAIN\n"
@@ -148,7 +148,7 @@ _A_PAYMENT_WITHOUT_REFERENCES = (
 
 
 @pytest.fixture(scope="module")
-def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
+def engines(project: Compiled, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
     """A small retailer with every planted case, in both engines."""
     first, second = (tmp_path_factory.mktemp("homes") / name for name in ("duckdb", "postgres"))
     with running_postgres() as server, retailer(first, orders=60) as world:
@@ -161,12 +161,12 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
         with duckdb.connect(str(first / "warehouse.duckdb")) as connection:
             connection.execute(";".join(_A_PAYMENT_WITHOUT_REFERENCES))
         postgres.rows(*_A_PAYMENT_WITHOUT_REFERENCES, "select 1 as done")
-        built = run_dbt(first, _MODELS)
-        assert built.returncode == 0, built.stdout[-4000:]
+        in_duckdb = project.of_loaded(first / "warehouse.duckdb", tmp_path_factory.mktemp("built"))
+        project.make(in_duckdb)
         with environment(postgres.environment()):
             built = run_dbt(second, _MODELS_AND_THEIR_RULES)
         assert built.returncode == 0, built.stdout[-4000:]
-        yield Engines(first / "warehouse.duckdb", postgres)
+        yield Engines(in_duckdb.path, postgres)
 
 
 def _load_duckdb(settings: Settings) -> None:

@@ -17,7 +17,7 @@ import requests
 from rich.console import Console
 
 from retail_assets.commands.ledger import prepare_erps
-from retail_assets.commands.run import ChainResult, attest_entities, run_chain
+from retail_assets.commands.run import ChainResult, attest_entities, post_entities, run_chain
 from retail_assets.sandbox.generator import generate
 from retail_assets.sandbox.server import RunningServer, running_server
 from retail_assets.settings import Settings, load_settings, sandbox_credentials
@@ -41,6 +41,15 @@ class Retailer:
         console = Console(file=io.StringIO(), width=200)
         with environment(self._environment()):
             result = run_chain(load_settings(), console, **arguments)
+        assert isinstance(console.file, io.StringIO)
+        self.printed = console.file.getvalue()
+        return result
+
+    def post(self, entities: list[str]) -> ChainResult:
+        """What the last build lets through, posted."""
+        console = Console(file=io.StringIO(), width=200)
+        with environment(self._environment()):
+            result = post_entities(load_settings(), console, entities)
         assert isinstance(console.file, io.StringIO)
         self.printed = console.file.getvalue()
         return result

@@ -212,12 +212,14 @@ def _orders(load: _Load) -> Iterator[Any]:
     def converted(read: tuple[Page, Mark | None]) -> Batch:
         return _convert(table("woocommerce", "orders"), read[0], load.intake)
 
+    refused: set[int] = set()
     together = min(_CONVERTED_TOGETHER, load.intake.portion)
     for walk in reading.each(is_needed):
         pages = ((fresh(page), mark) for page, mark in walk.gathered(together))
         for (page, mark), batch in ahead(converted, pages):
             reading.saw(_latest(batch))
             reading.refused += len(batch.rejected)
+            refused |= _refused(batch, page)
             if batch.received:
                 yield from load.intake.take(batch, "orders")
                 yield from fulfilments.of(page)
@@ -229,6 +231,7 @@ def _orders(load: _Load) -> Iterator[Any]:
         late = load.sweep()
         sweep = None if late is None or late.reads_whole else late  # That one is the next load's.
     if sweep is not None:
+        sweep.unreadable += len(sweep.coming & refused)
         again = [id_ for id_ in dict.fromkeys(sweep.reread) if id_ not in reading]
         for page in orders_by_id(load.client, load.statuses, again):
             batch = _convert(table("woocommerce", "orders"), page, load.intake)
@@ -284,15 +287,20 @@ def _changed_only(page: Page, known: Known, sweep: Sweep) -> Page:
 
 def _forget_unreadable(sweep: Sweep, batch: Batch, page: Page) -> None:
     """An order that breaks its contract is in quarantine and would be missed for ever: it is counted, not a finding."""
-    if not batch.rejected:
-        return
-    loaded = {int(key) for key in batch.loaded_keys if key.isdigit()}
-    shown = {order.order_id for order in map(shown_of, page.records) if order is not None}
-    unreadable = (shown | {one.identity for one in page.unreadable}) - loaded
+    unreadable = _refused(batch, page)
     of_them = [finding for finding in sweep.findings if finding.order_id in unreadable]
     sweep.unreadable += sum(finding.kind == "order_missed" for finding in of_them)
     dropped = [finding for finding in of_them if finding.kind in ("order_missed", "order_changed")]
     sweep.findings = [finding for finding in sweep.findings if finding not in dropped]
+
+
+def _refused(batch: Batch, page: Page) -> set[int]:
+    """The orders of a page that break their contract, or that the store fails to show."""
+    if not batch.rejected:
+        return set()
+    loaded = {int(key) for key in batch.loaded_keys if key.isdigit()}
+    shown = {order.order_id for order in map(shown_of, page.records) if order is not None}
+    return (shown | {one.identity for one in page.unreadable if isinstance(one.identity, int)}) - loaded
 
 
 def _sweep_rows(load: _Load, sweep: Sweep | None, first_read: Reading | None) -> Iterator[Any]:

@@ -113,6 +113,7 @@ class Sweep:
 
     ``horizon``: what the store says was modified after it reaches us by the ordinary way and is no finding.
     ``reads_whole``: besides the list all orders are read whole, as on older storage edits leave no other trace.
+    ``coming``: orders that are not known yet and reach us by the ordinary way.
     """
 
     storage: str
@@ -127,6 +128,7 @@ class Sweep:
     deletions: list[Deletion] = field(default_factory=list)
     reread: list[int] = field(default_factory=list)
     refund_orders: list[int] = field(default_factory=list)
+    coming: set[int] = field(default_factory=set)
 
     @property
     def is_worth_recording(self) -> bool:
@@ -157,7 +159,9 @@ class Sweep:
             held = known.get(order.order_id)
             comes_anyway = order.modified is not None and order.modified > self.horizon
             if held is None:
-                if not comes_anyway:
+                if comes_anyway:
+                    self.coming.add(order.order_id)
+                else:
                     self.findings.append(Finding("order_missed", order.order_id, shown=order))
                     self.reread.append(order.order_id)
                     if order.refunds:

@@ -243,6 +243,19 @@ def test_what_stands_in_quarantine_is_not_missed_again_and_again(quick: Quick, s
         assert len(list(quarantine.rows(engine, status="open"))) == 1
 
 
+def test_a_new_broken_order_is_in_no_gap(quick: Quick, store: FakeStore) -> None:
+    """Broken after the last load, within its overlap: the sweep listed it, nobody counted it, a completeness gap rose."""
+    store.place(6, apart=timedelta(hours=1))
+    quick.load()
+    store.now += timedelta(days=2)
+    store.place(1)
+    newest = max(store.orders)
+    store.orders[newest]["total"] = "12,50"
+    quick.load()
+    swept = quick.warehouse.rows("order_sweeps")[-1]
+    assert (swept["orders_listed"], swept["orders_unreadable"], swept["findings"]) == (7, 1, 0)
+
+
 def test_a_web_server_that_knows_nothing_proves_nothing(quick: Quick, store: FakeStore) -> None:
     """A 404 of a broken web server made tombstones of every order."""
     store.place(3)
