@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from tests.dbt.compiled import Compiled, compiled_project
-from tests.dbt.warehouse import Warehouse
 
 
 @pytest.fixture(scope="session")
@@ -14,13 +13,3 @@ def project(request: pytest.FixtureRequest) -> Compiled:
     cache = request.config.cache
     assert cache is not None
     return compiled_project(Path(cache.mkdir("dbt_project")))
-
-
-@pytest.fixture(scope="module")
-def empty_warehouse(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
-    """A warehouse with the contracts' tables and no rows."""
-    return Warehouse(_home(tmp_path_factory))
-
-
-def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("retail_home")

@@ -6,18 +6,18 @@ from typing import Any
 import pytest
 
 from retail_assets.contracts import SYSTEMS
+from tests.dbt.compiled import Compiled
 from tests.dbt.warehouse import PROJECT, Warehouse
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def built(empty_warehouse: Warehouse) -> Warehouse:
-    """All models on a warehouse without rows: what a fresh installation has before its first load."""
-    empty_warehouse.insert("ops.clock", [{"as_of": "2026-11-05 12:00:00+00"}])
-    result = empty_warehouse.dbt("build", "--exclude-resource-type", "unit_test")
-    assert result.returncode == 0, result.stdout[-4000:]
-    return empty_warehouse
+def built(project: Compiled, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    """All models on a warehouse without rows, built by dbt: what a fresh installation has before its first load."""
+    found = project.empty(tmp_path_factory.mktemp("built"))
+    found.insert("ops.clock", [{"as_of": "2026-11-05 12:00:00+00"}])
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,13 @@ def test_models_are_documented_and_owned(manifest: dict[str, Any]) -> None:
         dagster = model["config"]["meta"]["dagster"]
         assert dagster["owners"], model["name"]
         assert dagster["group"], model["name"]
+
+
+def test_a_seed_replaces_its_table(manifest: dict[str, Any]) -> None:
+    """A release that adds a column to a seed: dbt loaded the new file into the old table, and no build went through."""
+    seeds = [node for node in manifest["nodes"].values() if node["resource_type"] == "seed"]
+    assert seeds
+    assert all(seed["config"]["full_refresh"] for seed in seeds)
 
 
 def test_described_columns_are_the_real_ones(built: Warehouse, manifest: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 #: A second each. Without shrinking: the seed that fails says enough, and each smaller one would cost as much.
 each_builds_all = settings(
-    max_examples=3, deadline=None, phases=(Phase.explicit, Phase.generate), derandomize=True,
+    max_examples=2, deadline=None, phases=(Phase.explicit, Phase.generate), derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )  # fmt: skip
 

@@ -244,7 +244,7 @@ def test_what_stands_in_quarantine_is_not_missed_again_and_again(quick: Quick, s
 
 
 def test_a_new_broken_order_is_in_no_gap(quick: Quick, store: FakeStore) -> None:
-    """Broken after the last load, within its overlap: the sweep listed it, nobody counted it, a completeness gap rose."""
+    """Broken since the last load: the sweep listed it and nobody counted it, so a completeness gap was raised."""
     store.place(6, apart=timedelta(hours=1))
     quick.load()
     store.now += timedelta(days=2)
