@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
@@ -38,8 +38,12 @@ alerts = typer.Typer(help="Who is told when something is wrong.", no_args_is_hel
 fees = typer.Typer(help="What gateways charge, against their contracts.", no_args_is_help=True)
 config = typer.Typer(help="The configuration.", no_args_is_help=True)
 policy = typer.Typer(help="What finance has decided.", no_args_is_help=True)
+replay = typer.Typer(
+    help="Read again what was refused, lost or wrong, and rebuild; who did it, and why, is kept.", no_args_is_help=True
+)
 webhooks = typer.Typer(help="Events from stores and gateways: the intake and its inbox.", no_args_is_help=True)
 app.add_typer(sandbox, name="sandbox")
+app.add_typer(replay, name="replay")
 app.add_typer(webhooks, name="webhooks")
 app.add_typer(exceptions, name="exceptions")
 app.add_typer(quarantine, name="quarantine")
@@ -535,6 +539,112 @@ def alerts_test(
             outcome = f"[red]✗[/red] {name}: {escape(problem)}" if problem else f"[green]✓[/green] {name}: sent"
             _console().print(outcome, highlight=False)
     raise typer.Exit(1 if any(results.values()) else 0)
+
+
+Build = Annotated[bool, typer.Option("--build/--no-build", help="Rebuild the marts afterwards.")]
+
+
+@replay.command("quarantine")
+def replay_quarantine(
+    reason: Reason,
+    identifiers: Annotated[
+        list[str] | None, typer.Argument(help="quarantine_ids as listed, or the first parts of them.")
+    ] = None,
+    corrected: Annotated[
+        Path | None, typer.Option("--with", help="File with the whole corrected record, as JSON; for one record.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that are open.")] = False,
+    source: Annotated[str | None, typer.Option("--source", help="All that are open of this store or gateway.")] = None,
+    sure: Sure = False,
+    build: Build = True,
+    as_json: Json = False,
+) -> None:
+    """Load records out of quarantine: as they were sent, or corrected."""
+    from retail_assets.commands.replay import replay_quarantined
+
+    settings = _settings()
+    with _explained():
+        found = replay_quarantined(
+            settings, _progress(as_json), identifiers or [], everything=everything, source=source, sure=sure,
+            corrected=corrected, reason=reason, build=build,
+        )  # fmt: skip
+    _print_replayed(found, as_json)
+
+
+@replay.command("inbox")
+def replay_inbox_events(
+    reason: Reason,
+    identifiers: Annotated[list[int] | None, typer.Argument(help="Events, as numbered in the inbox.")] = None,
+    source: Annotated[str | None, typer.Option("--source", help="Only those of this store or gateway.")] = None,
+    sure: Sure = False,
+    as_json: Json = False,
+) -> None:
+    """Have webhook events that were given up loaded again; without numbers all of them."""
+    from retail_assets.commands.replay import replay_inbox
+
+    with _explained():
+        found = replay_inbox(
+            _settings(), _progress(as_json), identifiers or [], source=source, sure=sure, reason=reason
+        )
+    _print_replayed(found, as_json)
+
+
+@replay.command("source")
+def replay_a_source(
+    name: Annotated[str, typer.Argument(help="Store, gateway, bank, tax engine, ERP or provider, as in retail.yaml.")],
+    reason: Reason,
+    since: Annotated[
+        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="Only what changed since this day (UTC).")
+    ] = None,
+    build: Build = True,
+    as_json: Json = False,
+) -> None:
+    """Read a source again, from a day on or from its beginning, and rebuild. Files are all read again."""
+    from retail_assets.commands.replay import replay_source
+
+    start = since.replace(tzinfo=UTC) if since else None
+    with _explained():
+        found = replay_source(_settings(), _progress(as_json), name, since=start, reason=reason, build=build)
+    _print_replayed(found, as_json)
+
+
+@replay.command("payout")
+def replay_a_payout(
+    settlement_key: Annotated[str, typer.Argument(help="The payout: its gateway account and id.")],
+    reason: Reason,
+    build: Build = True,
+    as_json: Json = False,
+) -> None:
+    """Read a payout and its lines again from its gateway, and rebuild."""
+    from retail_assets.commands.replay import replay_payout
+
+    settings = _settings()
+    _existing_warehouse(settings)
+    with _explained():
+        found = replay_payout(settings, _progress(as_json), settlement_key, reason=reason, build=build)
+    _print_replayed(found, as_json)
+
+
+@replay.command("list")
+def replay_list(as_json: Json = False) -> None:
+    """List who replayed what, why, and what came of it, the latest first."""
+    from retail_assets.commands.replay import print_replays, replay_rows
+
+    found = replay_rows(_settings())
+    _print_json(found) if as_json else print_replays(_console(), found)
+
+
+def _print_replayed(found: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        _print_json(found)
+    else:
+        _console().print(
+            f"{found['kind']} {found['subject']}: {found['received']} received, {found['loaded']} loaded, "
+            f"{found['quarantined']} quarantined. {found['detail']}",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+        )
 
 
 @approve.command("list")

@@ -18,7 +18,7 @@ from retail_assets.commands import CommandError
 from retail_assets.commands.approve import acting_person
 from retail_assets.commands.summary import at_risk_text
 from retail_assets.commands.warehouse import rows
-from retail_assets.ops import audit, exception_actions, links
+from retail_assets.ops import audit, exception_actions, links, outbox
 from retail_assets.ops.exception_actions import Action, ExceptionActionError, Seen, Work, seen_from
 from retail_assets.ops.links import Link, LinkError, Wanted
 from retail_assets.ops.store import open_store, writing
@@ -102,6 +102,11 @@ def exception_details(settings: Settings, identifier: str) -> dict[str, Any]:
     with _store(settings) as operations:
         work = exception_actions.work(operations, [identifier]).get(identifier)
         own = [each for each in links.links(operations) if _concerns(each, row)]
+        posted = {
+            each.entry_id: each.erp_document
+            for each in outbox.postings(operations, states=(outbox.POSTED,))
+            if each.kind == "entry"
+        }
     entries = rows(
         settings,
         """
@@ -136,7 +141,7 @@ def exception_details(settings: Settings, identifier: str) -> dict[str, Any]:
             for done in (work.history if work else ())
         ],
         "links": [_link_row(each) for each in own],
-        "journal_entries": entries,
+        "journal_entries": [{**entry, "erp_document": posted.get(entry["entry_id"])} for entry in entries],
     }
 
 
@@ -511,10 +516,11 @@ def print_exception(console: Console, row: dict[str, Any]) -> None:
     print_links(console, row["links"], head=False)
     for entry in row["journal_entries"]:
         held = f", held: {entry['hold_reason']}" if entry["hold_reason"] else ""
+        state = f"posted as {entry['erp_document']}" if entry["erp_document"] else f"{entry['posting_status']}{held}"
+        total = _money(entry["base_total_amount"], {"currency_code": entry["base_currency_code"]})
         console.print(
-            f"{entry['posting_date']}  journal entry [cyan]{escape(entry['entry_id'])}[/cyan] "
-            f"{_money(entry['base_total_amount'], {'currency_code': entry['base_currency_code']})} is "
-            f"{entry['posting_status']}{escape(held)}",
+            f"{entry['posting_date']}  journal entry [cyan]{escape(entry['entry_id'])}[/cyan] {total} is "
+            f"{escape(state)}",
             highlight=False,
             soft_wrap=True,
         )

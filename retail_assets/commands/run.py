@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 import dagster as dg
@@ -30,6 +31,8 @@ from retail_assets.defs.ingest.progress import shown_progress
 from retail_assets.defs.publish import request_publication
 from retail_assets.defs.transform.manifest import parsed_meanwhile
 from retail_assets.settings import Settings
+from retail_assets.sources.rewind import rewind
+from retail_assets.sources.warehouse import create_raw_tables, pipeline_for
 
 _QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _DBT_STEP: Final = re.compile(r"(\d+) of (\d+) (?:START|OK|PASS|WARN|FAIL|ERROR|SKIP)")
@@ -93,6 +96,53 @@ def load_sources(settings: Settings, console: Console) -> ChainResult:
     result = ChainResult()
     with _instance(settings) as instance, _phase(console, result, "Loading the sources"):
         _execute(build_ingest_definitions(settings), instance, keys.INGEST_JOB, console, result)
+    return result
+
+
+@dataclass(frozen=True)
+class Reloaded:
+    """What reading one source again brought; ``failures`` by step."""
+
+    received: int
+    loaded: int
+    quarantined: int
+    failures: dict[str, str]
+
+
+def reload_source(settings: Settings, console: Console, name: str, since: datetime) -> Reloaded:
+    """Load one source instance again from ``since`` on (aware), by its own assets and checks."""
+    prepare_home(settings)
+    os.environ.update(environment(settings))
+    (source,) = [one for one in source_instances(settings) if one.instance == name]
+    result = ChainResult()
+    with _instance(settings) as instance, _phase(console, result, f"Reading {name} again from {since:%Y-%m-%d}"):
+        create_raw_tables(settings.warehouse_path)
+        rewind(
+            pipeline_for(source.system, name, warehouse=settings.warehouse_path, state=settings.dlt_path),
+            source.system,
+            since,
+        )
+        definitions = build_ingest_definitions(settings)
+        done = _execute(definitions, instance, keys.INGEST_JOB, console, result, chosen=source.assets(settings))
+    counted = [event.materialization.metadata for event in done.get_asset_materialization_events()]
+    received, loaded, quarantined = (
+        sum(int(str(metadata[what].value)) for metadata in counted) for what in ("received", "loaded", "quarantined")
+    )
+    return Reloaded(received, loaded, quarantined, result.failures)
+
+
+def rebuild(settings: Settings, console: Console) -> ChainResult:
+    """Build, check and publish every model from what is in raw; nothing is loaded or posted."""
+    prepare_home(settings)
+    os.environ.update(environment(settings))
+    result = ChainResult()
+    with _instance(settings) as instance:
+        with _phase(console, result, "Preparing the models"):
+            definitions = build_definitions(settings)
+        with _phase(console, result, "Building and checking the marts"):
+            _execute(definitions, instance, keys.BUILD_JOB, console, result)
+        with _phase(console, result, "Publishing the marts"):
+            _publish(definitions, instance, console, result)
     return result
 
 

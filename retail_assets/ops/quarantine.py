@@ -111,6 +111,20 @@ def supersede(
     return closed
 
 
+def settle(engine: Engine, identifiers: Iterable[str], now: datetime) -> int:
+    """Close rejections whose record was corrected and loaded by hand; returns how many were open."""
+    wanted = list(identifiers)
+    with writing(engine) as connection:
+        return sum(
+            connection.execute(
+                update(quarantine)
+                .where(quarantine.c.quarantine_id.in_(wanted[start : start + _BATCH]), quarantine.c.status == "open")
+                .values(status="superseded", superseded_at=now)
+            ).rowcount
+            for start in range(0, len(wanted), _BATCH)
+        )
+
+
 def rows(engine: Engine, *, status: str | None = None) -> Iterator[dict[str, Any]]:
     """Every rejection with the columns of ``raw_ops.quarantine``, oldest first."""
     statement = select(*_COLUMNS).order_by(quarantine.c.first_seen_at, quarantine.c.quarantine_id)

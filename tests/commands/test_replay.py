@@ -1,0 +1,86 @@
+"""Replaying: a source is read again, a record corrected and loaded; who did it, why and what came of it is kept."""
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from retail_assets.commands import CommandError
+from retail_assets.commands.replay import replay_inbox, replay_quarantined, replay_rows, replay_source
+from retail_assets.ops import audit, quarantine
+from retail_assets.ops.store import open_store
+from retail_assets.sandbox.datafaults import impossible_order
+from tests.support.chain import Retailer, retailer
+
+pytestmark = pytest.mark.slow
+
+QUIET = Console(file=io.StringIO())
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Retailer]:
+    with retailer(tmp_path_factory.mktemp("home"), orders=60) as shop:
+        yield shop
+
+
+def test_what_was_refused_is_corrected_and_what_was_read_is_read_again(
+    shop: Retailer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A replay that reads nothing again, loads what still breaks its contract, or leaves no trace of who did it."""
+    monkeypatch.setenv("DAGSTER_HOME", str(shop.home / "dagster"))
+    settings = shop.settings()
+    order = impossible_order(shop.home, "cedar_us")
+    first = replay_source(settings, QUIET, "cedar_us", since=None, reason="never loaded", build=False)
+    again = replay_source(settings, QUIET, "cedar_us", since=None, reason="an outage", build=False)
+    assert first["quarantined"] == again["quarantined"] == 1
+    assert again["received"] >= first["received"] > 20
+    loaded = {row["id"] for row in shop.rows("select id from raw_woocommerce.orders where store_id = 'cedar_us'")}
+
+    with pytest.raises(CommandError, match="say --yes to replay them all"):
+        replay_quarantined(settings, QUIET, [], everything=True, reason="try")
+    with pytest.raises(CommandError, match=r"nothing was loaded: .* total is not an amount"):
+        replay_quarantined(settings, QUIET, [], everything=True, sure=True, reason="as it was", build=False)
+    operations = open_store(settings.operations_url)
+    (refused,) = quarantine.rows(operations, status="open")
+    record = json.loads(quarantine.payload(operations, refused["quarantine_id"]))
+    corrected = tmp_path / "corrected.json"
+    corrected.write_text(json.dumps(record | {"total": "12.50"}), encoding="utf-8")
+    done = replay_quarantined(
+        settings,
+        QUIET,
+        [refused["quarantine_id"][:10]],
+        corrected=corrected,
+        reason="the store says 12.50",
+        build=False,
+    )
+    assert (done["received"], done["loaded"]) == (1, 1)
+    assert list(quarantine.rows(operations, status="open")) == []
+    found = shop.rows("select id, total from raw_woocommerce.orders where store_id = 'cedar_us'")
+    assert {row["id"] for row in found} - loaded == {order}
+    assert [str(row["total"]) for row in found if row["id"] == order] == ["12.5000"]
+
+    assert [(row["kind"], row["result"], row["reason"]) for row in reversed(replay_rows(settings))] == [
+        ("source", "succeeded", "never loaded"),
+        ("source", "succeeded", "an outage"),
+        ("quarantine", "failed", "as it was"),
+        ("quarantine", "succeeded", "the store says 12.50"),
+    ]
+    assert len(list(audit.entries(operations, action="replay.finished"))) == 4
+    assert audit.verify(operations, settings.audit_anchor_path) == []
+    operations.dispose()
+
+
+def test_a_replay_that_cannot_be_is_refused_and_says_why(shop: Retailer) -> None:
+    """A typing error that reads every source again, or a replay without a reason."""
+    settings = shop.settings()
+    with pytest.raises(CommandError, match="there is no source 'cedar'; there are cedar_us"):
+        replay_source(settings, QUIET, "cedar", since=None, reason="why not")
+    with pytest.raises(CommandError, match="a replay needs a reason"):
+        replay_source(settings, QUIET, "cedar_us", since=None, reason=" ")
+    with pytest.raises(CommandError, match="no single open rejection is 'ffff'"):
+        replay_quarantined(settings, QUIET, ["ffff"], reason="why not")
+    with pytest.raises(CommandError, match="no event was given up"):
+        replay_inbox(settings, QUIET, [], reason="why not")
