@@ -608,6 +608,21 @@ def replay_a_source(
     _print_replayed(found, as_json)
 
 
+@replay.command("order")
+def replay_an_order(
+    order_key: Annotated[str, typer.Argument(help="The order: its store and id, for example cedar_us:1001.")],
+    reason: Reason,
+    build: Build = True,
+    as_json: Json = False,
+) -> None:
+    """Read an order, its refunds and shipments again from its store, and rebuild."""
+    from retail_assets.commands.replay import replay_order
+
+    with _explained():
+        found = replay_order(_settings(), _progress(as_json), order_key, reason=reason, build=build)
+    _print_replayed(found, as_json)
+
+
 @replay.command("payout")
 def replay_a_payout(
     settlement_key: Annotated[str, typer.Argument(help="The payout: its gateway account and id.")],

@@ -128,6 +128,41 @@ def replay_source(
     return _replayed(settings, console, "source", subject, reason, again, build=build)
 
 
+def replay_order(
+    settings: Settings, console: Console, order_key: str, *, reason: str, build: bool = True
+) -> dict[str, Any]:
+    """Read one order with its refunds and shipments again from its store, and rebuild.
+
+    Args:
+        order_key: store and order id; the order need not be known here yet.
+    """
+    name, _, order_id = order_key.partition(":")
+    if not order_id.isdecimal():
+        raise CommandError(f"{order_key!r} is no order's key: it is the store and the order's id, as in cedar_us:1001")
+    source = _known(settings, name)
+    if source.system != "woocommerce":
+        raise CommandError(f"{name} is not a store: orders are read from stores")
+
+    def again() -> Outcome:
+        with sole_runner(settings), closing(source.intake(settings, asked={"orders": [int(order_id)]})) as intake:
+            wait_for_warehouse(settings)
+            create_raw_tables(settings.warehouse_path)
+            pipeline = pipeline_for(source.system, name, warehouse=settings.warehouse_path, state=settings.dlt_path)
+            load(source.build(intake), pipeline)
+            counts = intake.counts.values()
+            outcome = Outcome(
+                "succeeded",
+                sum(each.received for each in counts),
+                sum(each.loaded for each in counts),
+                sum(each.quarantined for each in counts),
+            )
+        if not outcome.received:
+            raise CommandError(f"{name} has no order {order_id} any more; the next sweep notes that it is gone")
+        return outcome
+
+    return _replayed(settings, console, "order", order_key, reason, again, build=build)
+
+
 def replay_payout(
     settings: Settings, console: Console, settlement_key: str, *, reason: str, build: bool = True
 ) -> dict[str, Any]:

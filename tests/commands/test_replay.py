@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from retail_assets.commands import CommandError
-from retail_assets.commands.replay import replay_inbox, replay_quarantined, replay_rows, replay_source
+from retail_assets.commands.replay import replay_inbox, replay_order, replay_quarantined, replay_rows, replay_source
 from retail_assets.ops import audit, quarantine
 from retail_assets.ops.store import open_store
 from retail_assets.sandbox.datafaults import impossible_order
@@ -39,6 +39,11 @@ def test_what_was_refused_is_corrected_and_what_was_read_is_read_again(
     assert again["received"] >= first["received"] > 20
     loaded = {row["id"] for row in shop.rows("select id from raw_woocommerce.orders where store_id = 'cedar_us'")}
 
+    one = replay_order(settings, QUIET, f"cedar_us:{min(loaded)}", reason="the hook was lost", build=False)
+    assert 1 <= one["loaded"] < 5
+    with pytest.raises(CommandError, match="cedar_us has no order 999999 any more"):
+        replay_order(settings, QUIET, "cedar_us:999999", reason="gone?", build=False)
+
     with pytest.raises(CommandError, match="say --yes to replay them all"):
         replay_quarantined(settings, QUIET, [], everything=True, reason="try")
     with pytest.raises(CommandError, match=r"nothing was loaded: .* total is not an amount"):
@@ -65,10 +70,12 @@ def test_what_was_refused_is_corrected_and_what_was_read_is_read_again(
     assert [(row["kind"], row["result"], row["reason"]) for row in reversed(replay_rows(settings))] == [
         ("source", "succeeded", "never loaded"),
         ("source", "succeeded", "an outage"),
+        ("order", "succeeded", "the hook was lost"),
+        ("order", "failed", "gone?"),
         ("quarantine", "failed", "as it was"),
         ("quarantine", "succeeded", "the store says 12.50"),
     ]
-    assert len(list(audit.entries(operations, action="replay.finished"))) == 4
+    assert len(list(audit.entries(operations, action="replay.finished"))) == 6
     assert audit.verify(operations, settings.audit_anchor_path) == []
     operations.dispose()
 
@@ -78,6 +85,8 @@ def test_a_replay_that_cannot_be_is_refused_and_says_why(shop: Retailer) -> None
     settings = shop.settings()
     with pytest.raises(CommandError, match="there is no source 'cedar'; there are cedar_us"):
         replay_source(settings, QUIET, "cedar", since=None, reason="why not")
+    with pytest.raises(CommandError, match="'cedar_us-5' is no order's key"):
+        replay_order(settings, QUIET, "cedar_us-5", reason="why not")
     with pytest.raises(CommandError, match="a replay needs a reason"):
         replay_source(settings, QUIET, "cedar_us", since=None, reason=" ")
     with pytest.raises(CommandError, match="no single open rejection is 'ffff'"):
