@@ -9,6 +9,7 @@ import base64
 import contextlib
 import hmac
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -125,7 +126,10 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--acked", type=Path)
+    parser.add_argument("--core", type=int)
     options = parser.parse_args()
+    if options.core is not None:
+        os.sched_setaffinity(0, {options.core})
 
     async def run() -> tuple[Load, float]:
         load = Load(options.url, options.first, options.acked)

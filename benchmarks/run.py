@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.accuracy import accuracy
+from benchmarks.intake import intake, intake_killed, intake_overload
 from benchmarks.measure import Result
 from benchmarks.models import models_build
 from benchmarks.nothing_new import incremental_nothing_new
@@ -33,6 +34,9 @@ BENCHES: dict[str, Callable[[], Iterator[Result]]] = {
         models_build,
         posting,
         accuracy,
+        intake,
+        intake_overload,
+        intake_killed,
     )
 }
 

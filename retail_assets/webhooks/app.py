@@ -185,14 +185,16 @@ class Intake:
             self._tell_of_bad_signature(door, scope, len(body), now)
             return _BAD_SIGNATURE
         digest = hashlib.sha256(body)
+        name = identity(door.sender.source, verified.signed_id, digest.digest())
         event = NewEvent(
             door.sender.source,
-            identity(door.sender.source, verified.signed_id, digest.digest()),
+            name,
             verified.delivery_id,
             digest.hexdigest(),
             verified.topic,
             now,
-            secrets.token_hex(16),
+            # So the trace of an event that comes again is the one it has in the inbox.
+            name.hex(),
             body,
         )
         if await self._writer.write(door.lane, event):
