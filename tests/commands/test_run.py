@@ -399,7 +399,7 @@ def _alerted(shop: Retailer) -> list[str]:
         watch(settings, instance)
     operations = open_store(settings.operations_url)
     somebody = alerts.Recipient("somebody", ("technical",))
-    news = [(event, row) for event, row in alerts.untold(operations, somebody) if row["cause"].startswith("step:")]
+    news = [one for one in alerts.untold(operations, somebody) if one[1]["cause"].startswith("step:")]
     alerts.told(operations, somebody.channel_id, news, datetime.now(UTC))
     operations.dispose()
     return [f"{event} {row['cause']}" for event, row in news]

@@ -131,8 +131,11 @@ class Retailer:
         if self.operations_url is None:
             return values
         shipped = Path(__file__).resolve().parents[2] / "data"
-        configuration = self.home / "retail.yaml"
+        # Outside the home, where no secret may be found.
+        folder = self.home.with_name(f"{self.home.name}-configuration")
+        configuration = folder / "retail.yaml"
         if not configuration.exists():
+            folder.mkdir()
             block = "\noperations:\n  url: ${OPERATIONS_URL}\n"
             configuration.write_text((shipped / "retail.yaml").read_text(encoding="utf-8") + block, encoding="utf-8")
             shutil.copyfile(shipped / "retail.env", configuration.with_suffix(".env"))
