@@ -133,3 +133,12 @@
         "(2 * abs(" ~ amount ~ ") * " ~ part ~ " + " ~ whole ~ ") // (2 * " ~ whole ~ ") * sign(" ~ amount ~ ")", 4
     ) }}
 {%- endmacro %}
+
+{#- One row per day from one timestamp to another: an expression for the select list. -#}
+{% macro each_day(first, last) -%}{{ adapter.dispatch("each_day", "retail")(first, last) }}{%- endmacro %}
+{% macro default__each_day(first, last) -%}
+    generate_series(date_trunc('day', {{ first }}), date_trunc('day', {{ last }}), interval '1 day')
+{%- endmacro %}
+{% macro duckdb__each_day(first, last) -%}
+    unnest(generate_series(date_trunc('day', {{ first }}), date_trunc('day', {{ last }}), interval 1 day))
+{%- endmacro %}
