@@ -280,6 +280,18 @@ def drift_list(as_json: Json = False) -> None:
 
 
 @app.command()
+def catalogue() -> None:
+    """Print who owns what, in which version, and who would notice a change, as Markdown."""
+    from retail_assets.commands.catalogue import catalogue_page
+    from retail_assets.defs.transform.manifest import manifest_path
+
+    settings = _settings()
+    with _explained():
+        manifest = json.loads(manifest_path(settings).read_text(encoding="utf-8"))
+    typer.echo(catalogue_page(manifest, settings.dbt_project_path / "seeds"), nl=False)
+
+
+@app.command()
 def prepare() -> None:
     """Make in each ERP what posting exactly once needs: a unique field for our key."""
     from retail_assets.commands.ledger import prepare_erps
