@@ -900,6 +900,21 @@ def sandbox_score(as_json: Json = False) -> None:
     raise typer.Exit(0 if found.ok else 1)
 
 
+@sandbox.command("change")
+def sandbox_change(
+    store: Annotated[str, typer.Argument(help="Store, for example cedar_us.")],
+    order: Annotated[int, typer.Argument(help="Id of the order.")],
+    status: Annotated[str, typer.Argument(help="Its new status, for example cancelled.")],
+) -> None:
+    """Move an order of a simulated store to another status; the store sends its webhook to the intake."""
+    from retail_assets.commands.webhooks import change_order
+
+    with _explained():
+        answers = change_order(_settings(), store, order, status)
+    _console().print(f"order {order} of {store} is {status}; the intake answered {answers[0]}", highlight=False)
+    raise typer.Exit(0 if answers == [200] else 1)
+
+
 @sandbox.command("break")
 def sandbox_break(
     what: Annotated[str, typer.Argument(help="bank-file or order.")],

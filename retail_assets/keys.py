@@ -30,6 +30,12 @@ EVENTS_SOURCE_TAG: Final = "retail/events_source"
 EVENTS_TAG: Final = "retail/events"
 TRACE_TAG: Final = "retail/trace"
 
+#: Dagster's own tag: of the runs that wait for a place, the highest goes first. What a webhook told of goes before
+#: files and polls, and before both the build that everything loaded waits for.
+PRIORITY_TAG: Final = "dagster/priority"
+EVENTS_PRIORITY: Final = "10"
+BUILD_PRIORITY: Final = "20"
+
 #: Marks runs that a command of ours runs in its own process, and not the daemon.
 RUNNER_TAG: Final = "retail/runner"
 COMMAND_RUNNER: Final = "command"

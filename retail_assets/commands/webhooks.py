@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any, Final
 
+import requests
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -10,6 +11,9 @@ from rich.table import Table
 from retail_assets.commands import CommandError
 from retail_assets.ops import inbox
 from retail_assets.ops.store import open_store
+from retail_assets.sandbox.profiles import STORES
+from retail_assets.sandbox.woo_changes import NoSuchOrderError, Shop
+from retail_assets.sandbox.woo_webhooks import StoreWebhooks
 from retail_assets.settings import Settings
 from retail_assets.webhooks.app import PATH, Limits, Sender
 from retail_assets.webhooks.server import Address, AddressError, Running, Service, configure_log, serve
@@ -63,6 +67,30 @@ def senders_of(settings: Settings) -> list[Sender]:
         for item in settings.configuration.instances
         if item.webhook_keys
     ]
+
+
+def change_order(settings: Settings, store_id: str, order_id: int, status: str) -> list[int]:
+    """Move an order of the simulated retailer to another status and send its webhook; returns the intake's answers.
+
+    Raises:
+        CommandError: there is no such store or order, it has no key for webhooks, or no intake answers.
+    """
+    state = settings.sandbox_path / f"{store_id}.sqlite"
+    keys = {sender.source: sender.keys for sender in senders_of(settings)}
+    if store_id not in STORES or not state.is_file():
+        raise CommandError(f"there is no simulated store {store_id!r}: there are {', '.join(STORES)}")
+    if store_id not in keys:
+        raise CommandError(f"{store_id} has no webhook_secrets in retail.yaml")
+    configured = settings.configuration.webhooks
+    url = f"http://{configured.host}:{configured.port}{PATH}{store_id}"
+    webhooks = StoreWebhooks(state, url, keys[store_id][-1].decode())
+    try:
+        Shop(state, STORES[store_id], tell=webhooks.tell).set_status(order_id, status, settings.now())
+        return webhooks.deliver()
+    except NoSuchOrderError as error:
+        raise CommandError(f"{store_id} has no {error}") from error
+    except requests.ConnectionError as error:
+        raise CommandError(f"the order is {status}, but nobody answers at {url}: retail webhooks serve") from error
 
 
 def status(settings: Settings) -> dict[str, Any]:

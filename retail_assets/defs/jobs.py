@@ -13,7 +13,7 @@ from retail_assets.settings import Settings
 
 DAILY_BUILD: Final = "build_daily"
 #: What a webhook tells of is to be in the marts within a minute.
-_INTERVAL_SECONDS: Final = 10
+_INTERVAL_SECONDS: Final = 5
 
 
 def _sources(settings: Settings) -> dg.AssetSelection:
@@ -79,4 +79,4 @@ def request_build(instance: dg.DagsterInstance, load_run_id: str) -> dg.RunReque
     waiting = dg.RunsFilter(job_name=keys.BUILD_JOB, statuses=[dg.DagsterRunStatus.QUEUED])
     if instance.get_runs(waiting, limit=1):
         return dg.SkipReason("a build that has not begun will see what was loaded")
-    return dg.RunRequest(run_key=f"build-{load_run_id}")
+    return dg.RunRequest(run_key=f"build-{load_run_id}", tags={keys.PRIORITY_TAG: keys.BUILD_PRIORITY})

@@ -105,6 +105,8 @@ def test_a_change_in_a_store_is_loaded_by_its_webhook(line: Line) -> None:
     (request,) = line.tick()
     assert list(request.asset_selection or ()) == [ORDERS]
     assert set(request.tags[keys.TRACE_TAG].split(",")) == {event["trace_id"] for event in line.intake.events()}
+    # Behind a queue of file drops it would wait for minutes.
+    assert int(request.tags[keys.PRIORITY_TAG]) > 0
     run = line.load(request)
     assert run.success
     events = line.intake.events()

@@ -19,7 +19,7 @@ from retail_assets.settings import Settings
 from retail_assets.webhooks.events import CHANGES, UnusableEventError, subject_of
 
 EVENTS_SENSOR: Final = "events_received"
-_INTERVAL_SECONDS: Final = 10
+_INTERVAL_SECONDS: Final = 5
 _SORTED_AT_ONCE: Final = 5_000
 _LONGEST_REASON: Final = 300
 _IN_PROGRESS: Final = [
@@ -129,7 +129,11 @@ def _requested(
     assets = source.assets(settings)
     if CHANGES not in backlog.resources:
         assets = [asset for asset in assets if asset.path[-1] in backlog.resources]
-    tags |= {keys.EVENTS_TAG: str(backlog.last_id), keys.TRACE_TAG: ",".join(backlog.traces)}
+    tags |= {
+        keys.EVENTS_TAG: str(backlog.last_id),
+        keys.TRACE_TAG: ",".join(backlog.traces),
+        keys.PRIORITY_TAG: keys.EVENTS_PRIORITY,
+    }
     yield dg.RunRequest(asset_selection=assets, tags=tags)
 
 
