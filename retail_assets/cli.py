@@ -279,6 +279,41 @@ def drift_list(as_json: Json = False) -> None:
     _print_json(rows) if as_json else print_drift(_console(), rows)
 
 
+@app.command("migrate")
+def migrate_stores(
+    to: Annotated[
+        str | None,
+        typer.Option("--to", help="Take the operations store back to this revision, for an older release."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make the home, and bring operations store and Dagster's storage to this release; safe to repeat."""
+    from retail_assets.commands.upkeep import bring_up
+
+    with _explained():
+        found = bring_up(_settings(), to)
+    if as_json:
+        _print_json(found)
+    else:
+        _console().print(", ".join(f"{name}: {state}" for name, state in found.items()), highlight=False)
+
+
+@app.command()
+def backup(
+    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    as_json: Json = False,
+) -> None:
+    """Copy operations store, evidence, file drops and warehouse, as they are at one moment; see docs/running.md."""
+    from retail_assets.commands.upkeep import back_up
+
+    with _explained():
+        found = back_up(_settings(), folder)
+    if as_json:
+        _print_json(found)
+    else:
+        _console().print(f"{len(found['files'])} files in {folder}; operations: {found['operations']}", highlight=False)
+
+
 @app.command()
 def catalogue() -> None:
     """Print who owns what, in which version, and who would notice a change, as Markdown."""
