@@ -3,6 +3,7 @@
 import json
 import shutil
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 import duckdb
@@ -59,9 +60,9 @@ def test_a_lost_machine_comes_back_from_its_backup(settings: Settings, tmp_path:
     shutil.rmtree(settings.home)
     shutil.copytree(tmp_path / "backup", settings.home)
     run(settings, "migrate")
-    findings = {finding.subject: finding for finding in examine(settings)}
-    assert findings["operations store"].ok
-    assert findings["warehouse"].ok
+    # The doctor's look at what is ours; the connections come after it, and there is nothing to connect to here.
+    findings = {finding.subject: finding.ok for finding in islice(examine(settings), 5)}
+    assert (findings["operations store"], findings["warehouse"]) == (True, True)
     assert "0 problems in 1 audit entries" in run(settings, "verify", "--no-erp")
     assert statement.read_text(encoding="utf-8") == "<Document/>"
     with duckdb.connect(str(settings.warehouse_path)) as connection:
