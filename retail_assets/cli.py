@@ -238,6 +238,27 @@ def verify(
 
 
 @app.command()
+def prove(
+    posting_key: Annotated[
+        str, typer.Argument(help="Key of the document at the ERP, for example line/stripe_us:txn_1#1.")
+    ],
+) -> None:
+    """Print a proof that a document was posted: at most 2 KB, which docs/check_posting.py checks without us."""
+    from retail_assets.accounting.inclusion import NotCertifiedError
+    from retail_assets.accounting.inclusion import prove as proof_of
+    from retail_assets.ops.store import open_store
+
+    operations = open_store(_settings().operations_url)
+    try:
+        found = proof_of(operations, posting_key)
+    except NotCertifiedError as error:
+        _fail(str(error))
+    finally:
+        operations.dispose()
+    typer.echo(json.dumps(found, ensure_ascii=False, separators=(",", ":")))
+
+
+@app.command()
 def attest(entity: Entity = None, as_json: Json = False) -> None:
     """Read everything that was ever posted back from the ERP; what is no longer as posted is held and reported."""
     from retail_assets.commands.run import attest_entities

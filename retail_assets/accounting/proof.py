@@ -8,7 +8,7 @@ import hashlib
 import json
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +17,7 @@ from retail_assets.ops.audit import AuditEntry
 from retail_assets.ops.certificates import Certificate
 
 _NAMED_IN_BOTH: Final = ("document", "entry_id", "revision", "kind", "erp_id", "payload_hash", "content_hash", "run_id")
+_ISSUED_FILE: Final = "issued.jsonl"
 #: gross - fees - refunds - disputes + reserves + other + residual (and what was not listed) = net.
 _FOOTING: Final = {
     "gross": 1,
@@ -75,6 +76,8 @@ def check(
             yield "certificate_changed", certificate_id, f"{path} is not the certificate that was issued"
         for problem in _body_problems(body, chain, payloads):
             yield "certificate_wrong", certificate_id, problem
+    if folder and (folder / _ISSUED_FILE).is_file():
+        yield from _against_file(folder / _ISSUED_FILE, chain)
     for entity_code, bodies in in_order.items():
         bodies.sort(key=lambda item: item[1]["audit_from"])
         yield from _coverage_problems(bodies, chain.postings.get(entity_code, []))
@@ -84,10 +87,26 @@ def _against_chain(certificate: Certificate, body: Mapping[str, Any], issued: Au
     if issued is None:
         return "the audit log does not tell of it"
     details = issued.content()
-    same = all(details[name] == body[name] for name in ("entity_code", "run_id", "audit_from", "audit_to", "previous"))
+    # Certificates of format 1 have no root.
+    same = details.get("postings_root") == body.get("postings_root") and all(
+        details[name] == body[name] for name in ("entity_code", "run_id", "audit_from", "audit_to", "previous")
+    )
     if not same or (certificate.entity_code, certificate.run_id) != (body["entity_code"], body["run_id"]):
         return "it and the audit log differ"
     return None
+
+
+def _against_file(path: Path, chain: Chain) -> Iterator[tuple[str, str, str]]:
+    """Proofs of single postings end at the hashes in this file."""
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            certificate_id, entry_hash = (json.loads(line)[name] for name in ("certificate_id", "entry_hash"))
+        except (ValueError, KeyError, TypeError):
+            yield "certificate_changed", str(path), f"line {number} is not what was written there"
+            continue
+        issued = chain.issued.get(certificate_id)
+        if issued is None or issued.entry_hash != entry_hash:
+            yield "certificate_changed", certificate_id, f"line {number} of {path} and the audit log differ"
 
 
 def _coverage_problems(
@@ -114,6 +133,10 @@ def _coverage_problems(
 def _body_problems(body: Mapping[str, Any], chain: Chain, payloads: Mapping[str, str]) -> Iterator[str]:
     postings = chain.postings.get(body["entity_code"], [])
     first, last = (bisect_right(postings, body[end], key=lambda entry: entry.seq) for end in ("audit_from", "audit_to"))
+    if "postings_root" in body:
+        leaves = [json.dumps(p, ensure_ascii=False, sort_keys=True, separators=(",", ":")) for p in body["postings"]]
+        if _root([hashlib.sha256(b"\0" + leaf.encode()).digest() for leaf in leaves]).hex() != body["postings_root"]:
+            yield "its root is not that of its postings"
     covered = {entry.subject: entry for entry in postings[first:last]}
     named = {posting["posting_key"]: posting for posting in body["postings"]}
     for key in covered.keys() ^ named.keys():
@@ -146,6 +169,14 @@ def _body_problems(body: Mapping[str, Any], chain: Chain, payloads: Mapping[str,
         yield "its totals are not those of what was posted"
     for settlement in body["settlements"]:
         yield from _footing_problems(settlement)
+
+
+def _root(hashes: Sequence[bytes]) -> bytes:
+    """RFC 6962, 2.1: the left side has the largest power of two that is smaller than the number of leaves."""
+    if len(hashes) < 2:
+        return hashes[0] if hashes else b""
+    left = 1 << (len(hashes) - 1).bit_length() - 1
+    return hashlib.sha256(b"\1" + _root(hashes[:left]) + _root(hashes[left:])).digest()
 
 
 def _footing_problems(settlement: Mapping[str, Any]) -> Iterator[str]:

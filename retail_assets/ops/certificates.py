@@ -22,6 +22,7 @@ from retail_assets.ops.store import reading, writing
 
 ISSUED: Final = "certificate.issued"
 FOLDER: Final = "certificates"
+ISSUED_FILE: Final = "issued.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +64,12 @@ def issue(engine: Engine, body: Mapping[str, Any], *, actor: str, now: datetime)
     """Keep a certificate and note it in the audit log.
 
     Args:
-        body: with ``entity_code``, ``run_id``, ``audit_from`` and ``audit_to`` among the rest.
+        body: with ``entity_code``, ``run_id``, ``audit_from``, ``audit_to`` and ``postings_root`` among the rest.
     """
     text = canonical_json(dict(body))
     made = Certificate(sha256_hex(text), body["entity_code"], body["run_id"], now, text)
-    details = {name: body[name] for name in ("entity_code", "run_id", "audit_from", "audit_to", "previous")}
+    named = ("entity_code", "run_id", "audit_from", "audit_to", "previous", "postings_root")
+    details = {name: body[name] for name in named}
     with writing(engine) as connection:
         connection.execute(insert(certificates).values(**{name: getattr(made, name) for name in _NAMES}))
         audit.append(connection, at=now, actor=actor, action=ISSUED, subject=made.certificate_id, details=details)
@@ -82,13 +84,26 @@ def rows(engine: Engine) -> list[Certificate]:
     return sorted(found, key=lambda each: (each.issued_at, each.certificate_id))
 
 
-def write_file(folder: Path, certificate: Certificate) -> Path:
-    """Write the body to ``<folder>/<id>.json``, for whoever checks it without us; all of it or nothing."""
+def issued_entry(engine: Engine, certificate_id: str) -> AuditEntry:
+    """The audit entry that says a certificate was issued."""
+    (entry,) = audit.entries(engine, action=ISSUED, subject=certificate_id)
+    return entry
+
+
+def write_files(engine: Engine, folder: Path, certificate: Certificate) -> Path:
+    """Write the body to ``<folder>/<id>.json``, all of it or nothing, and the audit entry's hash to ``issued.jsonl``.
+
+    Both are for whoever checks them without us; proofs of single postings end at that hash.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / f"{certificate.certificate_id}.json"
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_bytes(certificate.body.encode())
     temporary.replace(path)
+    entry = issued_entry(engine, certificate.certificate_id)
+    line = {"certificate_id": certificate.certificate_id, "seq": entry.seq, "entry_hash": entry.entry_hash}
+    with (folder / ISSUED_FILE).open("a", encoding="utf-8") as file:
+        file.write(canonical_json(line) + "\n")
     return path
 
 

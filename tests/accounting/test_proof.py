@@ -195,6 +195,7 @@ def forged(
         (lambda body: body["postings"].pop(), "only the audit log says"),
         (lambda body: body["postings"][0].update(document="X"), "differ about a#1 in document"),
         (lambda body: body["postings"][0].update(payload_hash="0"), "what was sent as a#1"),
+        (lambda body: body.update(postings_root="0" * 64), "its root is not that of its postings"),
         (lambda body: body.update(audit_from=1), "does not go on"),
         (lambda body: body.update(audit_to=body["audit_to"] - 1), "in no certificate yet"),
         (lambda body: body["rules"].update(approval_limit="1.5"), "b#1 is above the limit"),

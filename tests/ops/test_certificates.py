@@ -24,7 +24,8 @@ def posted(store: Engine, *keys: str, entity: str = "US") -> None:
 def issue(store: Engine, entity: str = "US") -> Certificate:
     found = certificates.uncertified(store, entity)
     body = {"entity_code": entity, "run_id": "run", "previous": found.previous, "audit_from": found.audit_from}
-    return certificates.issue(store, body | {"audit_to": found.entries[-1].seq}, actor="ann", now=NOW)
+    body |= {"audit_to": found.entries[-1].seq, "postings_root": "0" * 64}
+    return certificates.issue(store, body, actor="ann", now=NOW)
 
 
 def waiting(store: Engine, entity: str = "US") -> list[str]:
@@ -51,6 +52,9 @@ def test_its_file_is_its_body(store: Engine, tmp_path: Path) -> None:
     """Whoever checks it without us hashes the file."""
     posted(store, "a#1")
     made = issue(store)
-    path = certificates.write_file(tmp_path / "certificates", made)
+    path = certificates.write_files(store, tmp_path / "certificates", made)
     assert sha256_hex(path.read_text(encoding="utf-8")) == made.certificate_id == path.stem
-    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    assert sorted(each.name for each in path.parent.iterdir()) == sorted((path.name, "issued.jsonl"))
+    assert certificates.issued_entry(store, made.certificate_id).entry_hash in (
+        path.with_name("issued.jsonl").read_text(encoding="utf-8")
+    )

@@ -15,6 +15,7 @@ import duckdb
 from sqlalchemy import Engine
 
 from retail_assets.accounting.control import models_hash, policy_hash, seed_hashes
+from retail_assets.accounting.inclusion import postings_root
 from retail_assets.accounting.plan import Plan
 from retail_assets.defs.checks.invariants import INVARIANTS
 from retail_assets.erp.payload import from_payload
@@ -26,7 +27,7 @@ from retail_assets.ops.certificates import Certificate
 from retail_assets.ops.store import exclusive, reading
 from retail_assets.settings import Settings
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 _CHUNK: Final = 500
 _WAIT_SECONDS: Final = 600
 _FOOTING: Final = {
@@ -91,6 +92,7 @@ def certify(
         if not found.entries:
             return None
         audit.require_anchor_holds(operations, settings.audit_anchor_path)
+        postings = [_posting(entry) for entry in found.entries]
         body = {
             "format": _FORMAT,
             "entity_code": entity_code,
@@ -104,7 +106,8 @@ def certify(
             "audit_from": found.audit_from,
             "audit_to": found.entries[-1].seq,
             "plan_digest": plan.digest(),
-            "postings": [_posting(entry) for entry in found.entries],
+            "postings": postings,
+            "postings_root": postings_root(postings),
             "totals": _totals(operations, found.entries, plan),
             **_evidence(settings, sorted({_entry_id(entry) for entry in found.entries})),
             "code": {"version": importlib.metadata.version("retail-assets"), "commit": _commit(settings.checkout)},
@@ -112,7 +115,7 @@ def certify(
             "checks": {"batch": batch_id, "passed": [f"{each.mart}.{each.name}" for each in INVARIANTS]},
         }
         made = certificates.issue(operations, body, actor=actor, now=now)
-    certificates.write_file(settings.audit_anchor_path.with_name(certificates.FOLDER), made)
+    certificates.write_files(operations, settings.audit_anchor_path.with_name(certificates.FOLDER), made)
     audit.write_anchor(operations, settings.audit_anchor_path, now=now)
     return made
 
