@@ -523,6 +523,23 @@ def _act(
     _print_json(rows) if as_json else print_exceptions(_console(), rows)
     if action == "write_off" and not as_json:
         _console().print("A second person decides: retail approve list", highlight=False)
+    if action in ("resolve", "write_off") and not as_json:
+        _propose(settings, [row["exception_id"] for row in rows[:1]])
+
+
+def _propose(settings: Settings, identifiers: list[str]) -> None:
+    """What was decided by hand just now may be a rule."""
+    from retail_assets.commands.proposals import proposals
+
+    for identifier in identifiers:
+        for found in proposals(settings, identifier):
+            _console().print(
+                f"A rule would decide this, and {found.decides} more: {found.where}, {found.value}. See: retail "
+                f"exceptions propose {identifier}",
+                highlight=False,
+                soft_wrap=True,
+                markup=False,
+            )
 
 
 @exceptions.command("link")
@@ -551,6 +568,7 @@ def exceptions_link(
     print_links(_console(), [made], head=False)
     then = "a second person decides: retail approve list" if made["state"] == "waiting" else "retail run applies it"
     _console().print(f"Next: {then}", highlight=False)
+    _propose(settings, [identifier])
 
 
 @exceptions.command("unlink")
@@ -565,6 +583,22 @@ def exceptions_unlink(
     with _explained():
         undone = unlink(_settings(), identifier, reason)
     _print_json(undone) if as_json else print_links(_console(), [undone], head=False)
+
+
+@exceptions.command("propose")
+def exceptions_propose(
+    identifier: Annotated[
+        str | None, typer.Argument(help="Only what was decided about this exception; all decisions if left out.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Propose rules that would have decided what people decided by hand, with their effect on all there is."""
+    from retail_assets.commands.proposals import print_proposals, proposals
+
+    settings = _settings()
+    _existing_warehouse(settings)
+    found = proposals(settings, identifier)
+    _print_json([each.as_dict() for each in found]) if as_json else print_proposals(_console(), found)
 
 
 @exceptions.command("links")

@@ -846,6 +846,11 @@ class Settings:
         url = self.configuration.operations.url
         return url.get_secret_value() if url else f"sqlite:///{self.home / 'operations.sqlite'}"
 
+    @property
+    def team_database(self) -> str | None:
+        """The Postgres that a team shares, for operations and Dagster alike; None if all state is in this home."""
+        return self.operations_url if self.operations_url.startswith("postgresql") else None
+
     def inbox_path(self, instance: Instance) -> Path:
         """The folder an instance's files are dropped into; of one that is reached over http, one of its own name."""
         return self.home / "inbox" / getattr(instance, "folder", instance.id)
@@ -874,6 +879,11 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         as_of=_as_of(env.get("RETAIL_AS_OF")),
         actor=_actor(env.get("RETAIL_ACTOR"), configuration.operations.shared_accounts),
     )
+
+
+def dagster_storage_url(environment: Mapping[str, str] | None = None) -> str | None:
+    """The Postgres that Dagster keeps its runs, events and schedules in; None for files below DAGSTER_HOME."""
+    return (os.environ if environment is None else environment).get("RETAIL_DAGSTER_STORAGE") or None
 
 
 def with_configuration(settings: Settings, config_path: Path) -> Settings:

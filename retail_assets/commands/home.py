@@ -23,6 +23,8 @@ def environment(settings: Settings) -> dict[str, str]:
         "RETAIL_HOME": str(settings.home),
         "RETAIL_CONFIG": str(settings.config_path),
         "DAGSTER_HOME": str(settings.dagster_path),
+        # Empty rather than absent: one of the shell that is meant for another home must not be taken for this.
+        "RETAIL_DAGSTER_STORAGE": settings.team_database or "",
     }
     if settings.as_of is not None:
         values["RETAIL_AS_OF"] = settings.as_of.isoformat()

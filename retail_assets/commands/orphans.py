@@ -4,7 +4,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Final
 
 import dagster as dg
@@ -12,6 +12,7 @@ import duckdb
 
 from retail_assets import keys
 from retail_assets.commands import CommandError
+from retail_assets.ops.store import LockHeldError, exclusive, open_store
 from retail_assets.settings import Settings
 
 _LONGEST_WAIT_SECONDS: Final = 60
@@ -32,7 +33,8 @@ class AnotherRunError(CommandError):
 def sole_runner(settings: Settings) -> Iterator[None]:
     """Hold the home for one command that runs jobs in its own process.
 
-    The lock ends with its process, however that ends: whoever gets it knows that all earlier ones are gone.
+    The lock ends with its process, however that ends: whoever gets it knows that all earlier ones are gone. A team that
+    shares a database holds one in there as well, whatever host its commands run on.
 
     Raises:
         AnotherRunError: another command holds it.
@@ -44,9 +46,22 @@ def sole_runner(settings: Settings) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise AnotherRunError(f"another `retail` command is at work on {settings.home}: wait for its end") from None
-        yield
+        with _sole_in_team(settings) if settings.team_database else nullcontext():
+            yield
     finally:
         os.close(handle)
+
+
+@contextmanager
+def _sole_in_team(settings: Settings) -> Iterator[None]:
+    operations = open_store(settings.operations_url)
+    try:
+        with exclusive(operations, "run"):
+            yield
+    except LockHeldError:
+        raise AnotherRunError("another `retail` command of your team is at work: wait for its end") from None
+    finally:
+        operations.dispose()
 
 
 def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:

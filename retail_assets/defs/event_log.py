@@ -1,19 +1,16 @@
 """Dagster's event log in SQLite, without opening, compiling and syncing anew for each of its statements.
 
 A build tells some 1,600 events, and most go into two files. That was half of what a build costs this process.
-``dagster.yaml`` names this class.
+``retail_assets.defs.storage`` uses it.
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final
 
-from dagster import StringSource
-from dagster._core.storage.event_log import SqliteEventLogStorage  # noqa: TID251 - so dagster.yaml names it, too
-from dagster._serdes import ConfigurableClassData
+from dagster._core.storage.event_log import SqliteEventLogStorage  # noqa: TID251 - there is no public one
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
@@ -24,16 +21,6 @@ _MOST_ENGINES: Final = 16
 
 class PooledIndexEventLogStorage(SqliteEventLogStorage):
     """Keeps the index open; each run's own file is opened and closed, since the UI waits for it to change."""
-
-    @classmethod
-    def config_type(cls) -> Mapping[str, Any]:
-        """Where Dagster's instance lives; the files lie where Dagster itself would put them."""
-        return {"dagster_home": StringSource}
-
-    @classmethod
-    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:
-        """Made by Dagster, from ``dagster.yaml``."""
-        return cls(str(Path(config_value["dagster_home"], "history", "runs")), inst_data)
 
     @cached_property
     def _engines(self) -> dict[str, Engine]:

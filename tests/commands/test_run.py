@@ -1,10 +1,14 @@
-"""The whole chain, from the stores' orders to the ERP's books, on the simulated retailer."""
+"""The whole chain, from the stores' orders to the ERP's books, on the simulated retailer.
+
+In team mode: operations and Dagster's storage are in one Postgres. A chain on files is in ``test_killed``.
+"""
 
 import hashlib
 import io
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,19 +23,26 @@ from retail_assets.commands.ledger import plans, verify_all
 from retail_assets.commands.run import ChainResult
 from retail_assets.commands.summary import figures, summarise
 from retail_assets.commands.trace import trace_of
+from retail_assets.defs.alerts.watching import watch
+from retail_assets.ops import alerts
+from retail_assets.ops.store import open_store
 from retail_assets.sandbox.datafaults import corrupt_bank_file, impossible_order
 from retail_assets.sandbox.faults import Fault
 from retail_assets.sandbox.score import score
 from retail_assets.settings import sandbox_credentials
 from tests.support.chain import Retailer, retailer
+from tests.support.postgres import running_postgres
 
 ENTITY_CURRENCIES = {"US": "USD", "DE": "EUR", "JP": "JPY"}
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Retailer]:
-    with retailer(tmp_path_factory.mktemp("home")) as found:
-        yield found
+    home = tmp_path_factory.mktemp("home")
+    with running_postgres() as server:
+        database = server.render_as_string(hide_password=False)
+        with retailer(home, operations_url=database) as found:
+            yield found
 
 
 @dataclass(frozen=True)
@@ -44,6 +55,7 @@ class BadDay:
     order_id: int
     refused: Mapping[str, Mapping[str, Any]]
     summary: str
+    alerts: list[str]
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +71,7 @@ def bad_day(shop: Retailer) -> BadDay:
     summarise(shop.settings(), Console(file=shown, width=80), result)
     print_exceptions(Console(file=shown), exception_rows(shop.settings(), Chosen()))
     refused = {row["record_key"]: row for row in quarantined}
-    return BadDay(result, shop.printed, broken_file, order_id, refused, shown.getvalue())
+    return BadDay(result, shop.printed, broken_file, order_id, refused, shown.getvalue(), _alerted(shop))
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +93,13 @@ def test_failures_stay_small(bad_day: BadDay) -> None:
     assert bad_day.broken_file.name in file["origin"]
     assert all(result.posted[entity]["posted"] > 0 for entity in ("US", "JP"))
     assert "contract_violation" in bad_day.summary
+    assert bad_day.alerts == ["raised step:load_linden_de"]
+
+
+def test_a_team_has_no_state_of_its_own_in_the_home(shop: Retailer, bad_day: BadDay) -> None:
+    """Half of the state in a file of one host is state that the others do not have, and no backup of theirs does."""
+    assert not list(shop.home.glob("operations.sqlite*"))
+    assert not (shop.home / "dagster" / "history").exists()
 
 
 def test_the_chain_runs_through(shop: Retailer, bad_day: BadDay, first_run: ChainResult) -> None:
@@ -89,6 +108,8 @@ def test_the_chain_runs_through(shop: Retailer, bad_day: BadDay, first_run: Chai
     assert not first_run.held, shop.printed
     assert first_run.posted["DE"]["posted"] > 0
     assert set(_posted(bad_day, first_run)) == set(ENTITY_CURRENCIES)
+    assert _alerted(shop) == ["recovered step:load_linden_de"]
+    assert _alerted(shop) == [], "each is told once"
 
 
 def test_the_marts_agree_with_the_truth(shop: Retailer, first_run: ChainResult) -> None:
@@ -369,3 +390,16 @@ def _digest(shop: Retailer) -> dict[str, str]:
         for table in tables
         if table["table_name"] != ignored
     }
+
+
+def _alerted(shop: Retailer) -> list[str]:
+    """Failures of steps that somebody was not told of yet, and recoveries; now he is."""
+    settings = shop.settings()
+    with shop.instance() as instance:
+        watch(settings, instance)
+    operations = open_store(settings.operations_url)
+    somebody = alerts.Recipient("somebody", ("technical",))
+    news = [one for one in alerts.untold(operations, somebody) if one[1]["cause"].startswith("step:")]
+    alerts.told(operations, somebody.channel_id, news, datetime.now(UTC))
+    operations.dispose()
+    return [f"{event} {row['cause']}" for event, row in news]

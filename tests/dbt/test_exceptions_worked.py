@@ -16,6 +16,7 @@ import pytest
 from retail_assets.commands import CommandError
 from retail_assets.commands.approve import decide
 from retail_assets.commands.exceptions import Chosen, act, exception_details, exception_rows, link, unlink
+from retail_assets.commands.proposals import proposals
 from retail_assets.commands.trace import trace_of
 from retail_assets.defs.checks import work_definitions
 from retail_assets.ops import exception_actions, links
@@ -91,6 +92,17 @@ def shop(project: Compiled, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     world.order("cedar_us:3", "40.00", created=SOLD, transaction_id="ch_3")
     world.charge("stripe_us", "ch_3", "40.00", when=SOLD, fee="1.00")
     world.order("cedar_us:4", "40.00", created=SOLD, currency="EUR")
+    # The same plugin writes its own prefix before the order's number; one of these says something wrong.
+    for order_id, amount, reference, tied in (
+        (11, "55.00", "SHOP-11", ""), (12, "57.00", "SHOP-12", ""), (13, "58.00", "SHOP-13", "ch_p3"),
+        (14, "59.00", "SHOP-15", "ch_p4"), (15, "61.00", "", ""),
+    ):  # fmt: skip
+        world.order(f"cedar_us:{order_id}", amount, created=SOLD, transaction_id=tied)
+        if reference:
+            charge = f"ch_p{order_id - 10}"
+            world.charge("stripe_us", charge, amount, when=SOLD, fee="1.00", metadata_merchant_reference=reference)
+    world.order("cedar_us:6", "20.00", created=SOLD, transaction_id="ch_6")
+    world.charge("stripe_us", "ch_6", "20.05", when=SOLD, fee="1.00")
     # A payout that the bank booked without a word, too late for its amount to tell.
     world.payout("stripe_us", "po_1", [], amount="70.00", when=SOLD, arrival="2026-10-22", automatic=False)
     world.statement("bank_us", 1, "2026-11-02", [("70.00", "CREDIT"), ("71.00", "CREDIT")], opening="0.00")
@@ -214,3 +226,20 @@ def test_the_list_and_the_mart_agree_about_what_is_done(shop: Shop) -> None:
     built = dict(shop.warehouse.query("select exception_id, work_status from marts.rec_exceptions"))
     assert listed == built
     assert {"open", "assigned", "resolved", "written_off", "closed"} <= set(built.values())
+
+
+def test_what_was_decided_by_hand_is_proposed_as_a_rule_with_its_effect(shop: Shop) -> None:
+    """A prefix that would decide others wrongly, proposed as if nothing spoke against it; or no proposal at all."""
+    act(shop.ann, "resolve", Chosen(ids=("amount_mismatch:cedar_us:6",)), reason="five cents")
+    _link(shop.ann, "order_missing:stripe_us:txn_ch_p1", order="cedar_us:11")
+    found = {each.where.partition(" ")[0]: each for each in proposals(shop.ann)}
+    prefix = found["gateways.stripe_us.reference_prefix"]
+    assert (prefix.value, prefix.because) == ("SHOP-", ("stripe_us:ch_p1",))
+    # What is linked itself and one more; one that a gateway's id ties alike, one that it ties to another order.
+    assert (prefix.decides, prefix.agrees, prefix.contradicts, prefix.ambiguous) == (2, 1, 1, 0)
+    assert prefix.amounts == {"USD": Decimal("112.0000")}
+    assert not prefix.is_safe
+    tolerance = found["policies.entities.US.tolerance_minor_units"]
+    assert (tolerance.value, tolerance.now, tolerance.decides) == ("5", "1", 1)
+    assert tolerance.is_safe
+    assert [each.where for each in proposals(shop.ann, "amount_mismatch:cedar_us:6")] == [tolerance.where]

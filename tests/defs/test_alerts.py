@@ -204,9 +204,9 @@ def test_exceptions_go_to_those_who_work_on_them_and_are_told_again_when_overdue
         "due_at": datetime(2026, 11, 6), "suggested_action": "Ask the bank.",  # noqa: DTZ001 - as DuckDB gives it
     }  # fmt: skip
     engine = open_store(world.settings.operations_url)
-    for moment in (now, now, now + timedelta(days=2)):
-        found = causes.of_exceptions([row], moment)
-        alerts.observe_all(engine, [causes.EXCEPTION, causes.OVERDUE], found, moment)
+    for is_overdue in (False, False, True):
+        found = causes.of_exceptions([{**row, "is_overdue": is_overdue}])
+        alerts.observe_all(engine, [causes.EXCEPTION, causes.OVERDUE], found, now)
         world.watch()
     assert world.inbox.mails == []
     first, second = world.inbox.posts

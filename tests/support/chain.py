@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -16,6 +17,7 @@ import duckdb
 import requests
 from rich.console import Console
 
+from retail_assets.commands.home import environment as home_environment
 from retail_assets.commands.ledger import prepare_erps
 from retail_assets.commands.run import ChainResult, attest_entities, post_entities, run_chain
 from retail_assets.sandbox.generator import generate
@@ -32,6 +34,8 @@ class Retailer:
     home: Path
     server: RunningServer
     printed: str = ""
+    #: Of a team's database; this home's own files if None.
+    operations_url: str | None = None
 
     def settings(self) -> Settings:
         return load_settings(self._environment())
@@ -77,6 +81,12 @@ class Retailer:
             finally:
                 erp.execute(update, [*before, document])
 
+    @contextmanager
+    def instance(self) -> Iterator[dg.DagsterInstance]:
+        """Dagster's instance, as the chain left it."""
+        with environment(home_environment(self.settings())), dg.DagsterInstance.get() as instance:
+            yield instance
+
     def rows(self, query: str) -> list[dict[str, Any]]:
         """Rows of the warehouse."""
         with duckdb.connect(str(self.home / "warehouse.duckdb"), read_only=True) as connection:
@@ -86,7 +96,7 @@ class Retailer:
 
     def metadata(self, *asset: str) -> Mapping[str, dg.MetadataValue]:
         """What Dagster shows of the last materialization of an asset."""
-        with environment({"DAGSTER_HOME": str(self.settings().dagster_path)}), dg.DagsterInstance.get() as instance:
+        with self.instance() as instance:
             event = instance.get_latest_materialization_event(dg.AssetKey(asset))
         assert event is not None
         assert event.asset_materialization is not None
@@ -117,15 +127,27 @@ class Retailer:
         return balance
 
     def _environment(self) -> dict[str, str]:
-        return {"RETAIL_HOME": str(self.home), "RETAIL_AS_OF": AS_OF, "SANDBOX_URL": self.server.url}
+        values = {"RETAIL_HOME": str(self.home), "RETAIL_AS_OF": AS_OF, "SANDBOX_URL": self.server.url}
+        if self.operations_url is None:
+            return values
+        shipped = Path(__file__).resolve().parents[2] / "data"
+        # Outside the home, where no secret may be found.
+        folder = self.home.with_name(f"{self.home.name}-configuration")
+        configuration = folder / "retail.yaml"
+        if not configuration.exists():
+            folder.mkdir()
+            block = "\noperations:\n  url: ${OPERATIONS_URL}\n"
+            configuration.write_text((shipped / "retail.yaml").read_text(encoding="utf-8") + block, encoding="utf-8")
+            shutil.copyfile(shipped / "retail.env", configuration.with_suffix(".env"))
+        return {**values, "RETAIL_CONFIG": str(configuration), "OPERATIONS_URL": self.operations_url}
 
 
 @contextmanager
-def retailer(home: Path, *, orders: int = 120, seed: int = 11) -> Iterator[Retailer]:
+def retailer(home: Path, *, orders: int = 120, seed: int = 11, operations_url: str | None = None) -> Iterator[Retailer]:
     """A small simulated retailer, served while the block runs, its ERP ready for posting."""
     generate(home, seed=seed, orders=orders)
     with running_server(home, sandbox_credentials()) as server:
-        found = Retailer(home, server)
+        found = Retailer(home, server, operations_url=operations_url)
         prepare_erps(found.settings())
         yield found
 

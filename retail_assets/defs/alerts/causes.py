@@ -87,13 +87,8 @@ def of_stale_sources(settings: Settings, last_loads: Mapping[str, datetime]) -> 
             )
 
 
-def of_exceptions(rows: list[dict[str, Any]], now: datetime) -> Iterator[Cause]:
-    """One cause for each open exception, and one more once it is overdue.
-
-    Args:
-        rows: of ``rec_exceptions``.
-        now: aware.
-    """
+def of_exceptions(rows: list[dict[str, Any]]) -> Iterator[Cause]:
+    """One cause for each of these rows of ``rec_exceptions``, and one more once it is overdue."""
     for row in rows:
         amount = "" if row["amount_at_risk"] is None else f"{row['amount_at_risk']:,.2f} {row['currency_code'] or ''} "
         due = row["due_at"]
@@ -111,7 +106,7 @@ def of_exceptions(rows: list[dict[str, Any]], now: datetime) -> Iterator[Cause]:
             detail=at_risk + (f", due {due:%Y-%m-%d}" if due else ""),
             **shared,
         )
-        if due is not None and due.replace(tzinfo=now.tzinfo) < now:
+        if row["is_overdue"]:
             yield Cause(
                 cause=f"{OVERDUE}{row['exception_id']}",
                 title=f"overdue since {due:%Y-%m-%d}: {row['exception_id']}",

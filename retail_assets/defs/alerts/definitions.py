@@ -16,9 +16,9 @@ ALERTS_SENSOR: Final = "alerts"
 _INTERVAL_SECONDS: Final = 60
 _OPEN_EXCEPTIONS: Final = """
     select exception_id, exception_class, severity, owner, entity_code, amount_at_risk, currency_code, due_at,
-        suggested_action
+        suggested_action, is_overdue and work_status <> 'snoozed' as is_overdue
     from marts.rec_exceptions
-    where status = 'open'
+    where status = 'open' and work_status <> 'resolved'
     order by exception_id
 """
 
@@ -42,7 +42,7 @@ def alert_definitions(settings: Settings) -> dg.Definitions:
             cursor = connection.execute(_OPEN_EXCEPTIONS)
             names = [column[0] for column in cursor.description or ()]
             rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-        found = list(causes.of_exceptions(rows, settings.now()))
+        found = list(causes.of_exceptions(rows))
         engine = open_store(settings.operations_url)
         try:
             alerts.observe_all(engine, [causes.EXCEPTION, causes.OVERDUE], found, settings.now())
