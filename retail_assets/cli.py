@@ -50,6 +50,8 @@ app.add_typer(quarantine, name="quarantine")
 app.add_typer(approve, name="approve")
 app.add_typer(alerts, name="alerts")
 app.add_typer(fees, name="fees")
+stock = typer.Typer(help="What may be promised, and what stores show.", no_args_is_help=True)
+app.add_typer(stock, name="stock")
 app.add_typer(config, name="config")
 app.add_typer(policy, name="policy")
 
@@ -376,6 +378,40 @@ OlderThan = Annotated[
 ]
 Sure = Annotated[bool, typer.Option("--yes", help="Do it to all that fit, where they are not named one by one.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept as evidence.")]
+
+
+@stock.command("plan")
+def stock_plan(
+    store: Annotated[str, typer.Argument(help="Store, for example cedar_us.")],
+    as_json: Json = False,
+) -> None:
+    """Show what would be written into a store's stock: what each article shows, and what may be promised."""
+    from retail_assets.commands.stock import plan_as_dict, planned, print_plan
+
+    settings = _settings()
+    _existing_warehouse(settings)
+    with _explained():
+        found = planned(settings, store)
+    _print_json(plan_as_dict(settings, found)) if as_json else print_plan(settings, _console(), found)
+
+
+@stock.command("push")
+def stock_push(
+    store: Annotated[str, typer.Argument(help="Store, for example cedar_us.")],
+    allow_large: Annotated[
+        bool, typer.Option("--allow-large", help="Send it though it changes more than the store's limits allow.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Write what may be promised into a store's stock, where it shows something else, and read it back."""
+    from retail_assets.commands.stock import print_push, push_as_dict, pushed
+
+    settings = _settings()
+    _existing_warehouse(settings)
+    with _explained():
+        result = pushed(settings, store, _progress(as_json), allow_large=allow_large)
+    _print_json(push_as_dict(result)) if as_json else print_push(_console(), result)
+    raise typer.Exit(0 if result.ok else 1)
 
 
 @exceptions.command("list")

@@ -6,6 +6,7 @@ from retail_assets.defs.alerts import alert_definitions
 from retail_assets.defs.checks import check_definitions, work_definitions
 from retail_assets.defs.export import attestation_definitions, export_definitions
 from retail_assets.defs.ingest import ingest_definitions
+from retail_assets.defs.inventory import inventory_definitions
 from retail_assets.defs.jobs import ingest_job, job_definitions
 from retail_assets.defs.publish import publish_definitions
 from retail_assets.defs.transform import transform_definitions
@@ -21,6 +22,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         work_definitions(settings),
         export_definitions(settings),
         attestation_definitions(settings),
+        inventory_definitions(settings),
         publish_definitions(settings),
         alert_definitions(settings),
         job_definitions(settings),

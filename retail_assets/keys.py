@@ -11,6 +11,7 @@ ATTEST_JOB: Final = "attest"
 PUBLISH_JOB: Final = "publish"
 EXPORT_GROUP: Final = "erp_export"
 PUBLISH_GROUP: Final = "published"
+STOCK_GROUP: Final = "stock_export"
 PUBLISHED_ASSET: Final = ["published", "marts"]
 
 #: Run tags: which set of checked materializations an export run posts, and for which entity.
@@ -97,3 +98,18 @@ EXCEPTIONS_NOTED: Final = ("operations", "exceptions_noted")
 def gate_sensor_name(entity_code: str) -> str:
     """Sensor that starts an entity's export."""
     return f"post_{entity_code.lower()}_when_checked"
+
+
+def stock_asset_path(store_id: str) -> list[str]:
+    """Asset key path of a store's stock, as its shop shows it."""
+    return [STOCK_GROUP, f"stock_{store_id}"]
+
+
+def stock_job_name(store_id: str) -> str:
+    """Job that writes a store's stock."""
+    return f"write_stock_{store_id}"
+
+
+def stock_check_name(store_id: str) -> str:
+    """Check that gates the writing of a store's stock."""
+    return f"stock_is_sound_{store_id}"

@@ -238,6 +238,42 @@ class GiftCards(_Model):
         return opening
 
 
+class Stock(_Model):
+    """Where a store's stock comes from, and how much of it may be changed in the store at a time."""
+
+    warehouses: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = Field(
+        min_length=1,
+        description="Warehouses or locations that it sells from, as the ERP of its entity names them. Stores that "
+        "share one share what is promised.",
+    )
+    reservations: Literal["separate", "include_orders"] = Field(
+        "separate",
+        description="What the ERP reserves: only other things, so the store's open orders come on top, or those orders "
+        "too, once they are there.",
+    )
+    safety_quantity: Exact = Field(
+        Decimal(0), ge=0, max_digits=12, decimal_places=4, description="Pieces of each article that are not offered."
+    )
+    max_delay_minutes: int = Field(
+        60, ge=1, le=43_200, description="How long a movement in the ERP may take until the store shows it."
+    )
+    max_changes_per_run: int = Field(
+        100, ge=1, description="Most articles that one run may change; a run that would change more changes none."
+    )
+    max_change_percent: Exact = Field(
+        Decimal(25), gt=0, le=100, description="Most of the store's articles, in percent, that one run may change."
+    )
+    time_zone: TimeZone = Field("UTC", description="Zone of the ERP's clock, which movements are dated by.")
+
+    @field_validator("warehouses")
+    @classmethod
+    def _warehouses_differ(cls, warehouses: tuple[str, ...]) -> tuple[str, ...]:
+        for name, count in Counter(warehouses).items():
+            if count > 1:
+                raise ValueError(f"{name!r} is named {count} times; its stock would count as often")
+        return warehouses
+
+
 class Store(Instance):
     """A store."""
 
@@ -246,6 +282,9 @@ class Store(Instance):
     gift_cards: GiftCards = Field(
         default_factory=GiftCards,  # pyright: ignore[reportArgumentType]
         description="Its gift cards: selling one is no revenue but a debt to whoever holds the card.",
+    )
+    stock: Stock | None = Field(
+        None, description="Where its stock comes from. Left out, its stock is neither compared nor written."
     )
 
     if TYPE_CHECKING:

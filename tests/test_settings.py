@@ -316,6 +316,18 @@ def test_policies_are_overridden_per_entity(
     assert configuration.policy("US").tolerance_minor_units == 1
 
 
+def test_a_store_names_its_warehouses_once(
+    document: dict[str, Any], environment: dict[str, str], tmp_path: Path
+) -> None:
+    """A warehouse named twice counts twice, and the shop sells what nobody has."""
+    document["stores"][0]["stock"] = {"warehouses": ["Main - C"], "safety_quantity": "1.5"}
+    with_stock, without = read_configuration(write(tmp_path, document), environment).stores[:2]
+    assert (with_stock.stock and with_stock.stock.safety_quantity, without.stock) == (Decimal("1.5"), None)
+    document["stores"][0]["stock"] = {"warehouses": ["Main - C", "Main - C"]}
+    with pytest.raises(SettingsError, match=r"stores\[0\].stock.warehouses.*is named 2 times"):
+        read_configuration(write(tmp_path, document), environment)
+
+
 def test_gift_cards_are_a_matter_of_each_store(
     document: dict[str, Any], environment: dict[str, str], tmp_path: Path
 ) -> None:

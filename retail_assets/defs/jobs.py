@@ -34,7 +34,9 @@ def job_definitions(settings: Settings) -> dg.Definitions:
     sources, ingest = _sources(settings), ingest_job(settings)
     build = dg.define_asset_job(
         keys.BUILD_JOB,
-        selection=dg.AssetSelection.all() - sources - dg.AssetSelection.groups(keys.EXPORT_GROUP, keys.PUBLISH_GROUP),
+        selection=dg.AssetSelection.all()
+        - sources
+        - dg.AssetSelection.groups(keys.EXPORT_GROUP, keys.PUBLISH_GROUP, keys.STOCK_GROUP),
         description="Builds every model and evaluates every check, the posting gate among them.",
     )
 

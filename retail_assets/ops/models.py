@@ -79,6 +79,7 @@ LINK_KINDS: Final = ("payment_order", "payout_bank")
 LINK_ACTIONS: Final = ("link", "unlink")
 REPLAY_KINDS: Final = ("quarantine", "inbox", "source", "order", "payout")
 REPLAY_RESULTS: Final = ("running", "succeeded", "failed")
+STOCK_WRITE_STATES: Final = ("sent", "confirmed", "differs", "refused", "unanswered")
 
 
 def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
@@ -436,4 +437,36 @@ replays = Table(
     _one_of("kind", REPLAY_KINDS),
     _one_of("result", REPLAY_RESULTS),
     Index(None, "started_at"),
+)
+
+stock_writes = Table(
+    "stock_writes",
+    metadata,
+    Column("write_id", String(32), primary_key=True),
+    Column("store_id", String(40), nullable=False),
+    Column("product_id", BigInteger, nullable=False),
+    Column("variation_id", BigInteger),
+    Column("sku", Text, nullable=False),
+    Column("run_id", String(80), nullable=False),
+    Column("actor", Text, nullable=False),
+    # Quantities as text, like amounts: no engine's numeric type is trusted with evidence.
+    Column("before_quantity", Text, nullable=False),
+    Column("target_quantity", Text, nullable=False),
+    Column("read_back_quantity", Text),
+    Column("state", String(10), nullable=False),
+    Column("message", Text),
+    Column("sent_at", UtcDateTime, nullable=False),
+    Column("settled_at", UtcDateTime),
+    _one_of("state", STOCK_WRITE_STATES),
+    CheckConstraint("(state = 'sent') = (settled_at IS NULL)", name="settled"),
+    Index(None, "store_id", "state"),
+)
+
+stock_confirmations = Table(
+    "stock_confirmations",
+    metadata,
+    Column("store_id", String(40), primary_key=True),
+    Column("sku", Text, primary_key=True),
+    Column("quantity", Text, nullable=False),
+    Column("confirmed_at", UtcDateTime, nullable=False),
 )

@@ -320,6 +320,8 @@ LOGISTICS: Final = {"lager_de": LogisticsProfile("lager_de", "linden_de", "DHL")
 
 #: The store whose parcels leave from the ERP's own warehouse.
 ERP_SHIPS_FOR: Final = "cedar_us"
+#: Stores whose key may write; those of the others may only read.
+WRITABLE_STORES: Final = frozenset({ERP_SHIPS_FOR})
 
 
 def channels_of(store_id: str) -> tuple[ChannelProfile, ...]:

@@ -27,6 +27,7 @@ from retail_assets.sandbox.profiles import (
     GATEWAYS,
     STORES,
     TAX_ENGINES,
+    WRITABLE_STORES,
     ChannelProfile,
     TaxEngineProfile,
     gateway_credential,
@@ -110,7 +111,10 @@ def create_app(home: Path, credentials: Mapping[str, str]) -> SimulatedRetailer:
     systems: dict[str, Starlette] = {}
     for store_id, store in STORES.items():
         key, secret = (_credential(credentials, name) for name in store_credentials(store_id))
-        systems[store_id] = woocommerce.create_app(folder / f"{store_id}.sqlite", store, key, secret)
+        may_write = store_id in WRITABLE_STORES
+        systems[store_id] = woocommerce.create_app(
+            folder / f"{store_id}.sqlite", store, key, secret, may_write=may_write
+        )
     for gateway_id, gateway in GATEWAYS.items():
         key = _credential(credentials, gateway_credential(gateway_id))
         systems[gateway_id] = stripe.create_app(folder / f"{gateway_id}.sqlite", gateway, key, now)

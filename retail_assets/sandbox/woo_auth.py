@@ -44,9 +44,16 @@ class _Client:
 
 
 class KeyCheck:
-    """Checks the one read-only key of a store, and remembers the nonces of OAuth's signatures as long as a store."""
+    """Checks the one key of a store, and remembers the nonces of OAuth's signatures as long as a store.
 
-    def __init__(self, consumer_key: str, consumer_secret: str) -> None:
+    Args:
+        consumer_key: the key.
+        consumer_secret: its secret.
+        may_write: its permission is read/write, not read.
+    """
+
+    def __init__(self, consumer_key: str, consumer_secret: str, *, may_write: bool = False) -> None:
+        self._may_write = may_write
         self._key = consumer_key
         self._secret = consumer_secret
         self._nonces: dict[str, float] = {}
@@ -54,7 +61,7 @@ class KeyCheck:
     def refuse(self, request: Request) -> Refusal | None:
         """Why the request is refused, or None if it may go on."""
         refusal = self._basic(request) if request.url.scheme == "https" else self._oauth(request)
-        if refusal is None and request.method not in ("GET", "HEAD", "OPTIONS"):
+        if refusal is None and not self._may_write and request.method not in ("GET", "HEAD", "OPTIONS"):
             return _wrong("The API key provided does not have write permissions.")
         return refusal
 

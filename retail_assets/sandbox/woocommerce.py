@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from retail_assets.sandbox.catalogue import API, SITE
 from retail_assets.sandbox.profiles import StoreProfile
-from retail_assets.sandbox.storage import encode, open_state
+from retail_assets.sandbox.storage import change_state, encode, open_state
 from retail_assets.sandbox.storebodies import WOOCOMMERCE_VERSION
 from retail_assets.sandbox.woo_auth import KeyCheck, query_pairs
 from retail_assets.sandbox.woo_changes import Storage
@@ -40,6 +40,7 @@ _DATE_COLUMNS: Final = {
     "modified_after": "modified >",
     "modified_before": "modified <",
 }
+_BATCH_LIMIT: Final = 100
 _NO_CACHE: Final = "no-cache, must-revalidate, max-age=0, no-store, private"
 _JSON: Final = "application/json; charset=UTF-8"
 
@@ -54,6 +55,7 @@ class WooCommerceStore:
         store: which store.
         state: its state file.
         key: the check of its API key.
+        path: the state file, for what is written.
         storage: where it keeps its orders.
         before: called before each answer; a test changes the store there.
     """
@@ -63,9 +65,11 @@ class WooCommerceStore:
         store: StoreProfile,
         state: sqlite3.Connection,
         key: KeyCheck,
+        path: Path,
         storage: Storage = "hpos",
         before: Callable[[Request], None] | None = None,
     ) -> None:
+        self._path = path
         self._storage = storage
         self._before = before
         self._store = store
@@ -83,12 +87,70 @@ class WooCommerceStore:
                 return JSONResponse(body, status_code=401)
             if self._before is not None:
                 self._before(request)
+            if request.method not in ("GET", "HEAD"):
+                # Nothing of this can be changed through the simulated store's API.
+                return _not_found("rest_no_route", "No route was found matching the URL and request method.")
             try:
                 return answer(request)
             except BadParameterError as error:
                 return error.response()
 
         return endpoint
+
+    def writing(self, answer: Callable[[Request, Any], Response]) -> Callable[[Request], Awaitable[Response]]:
+        """``answer``, which takes the body of a POST, behind the key check."""
+
+        async def endpoint(request: Request) -> Response:
+            refusal = self._key.refuse(request)
+            if refusal is not None:
+                body = {"code": refusal.code, "message": refusal.message, "data": {"status": 401}}
+                return JSONResponse(body, status_code=401)
+            try:
+                sent = _DECODER.decode(await request.body())
+            except msgspec.DecodeError:
+                return _refused("rest_invalid_json", "Invalid JSON body passed.", 400)
+            return answer(request, sent)
+
+        return endpoint
+
+    # -- stock ---------------------------------------------------------------------------------------------------------
+
+    def batch_of_products(self, request: Request, body: Any) -> Response:
+        """``POST /products/batch``, of which this store does updates of the stock only."""
+        return self._update_stock(body, "products", None)
+
+    def batch_of_variations(self, request: Request, body: Any) -> Response:
+        """``POST /products/<id>/variations/batch``, likewise."""
+        return self._update_stock(body, "variations", request.path_params["product_id"])
+
+    def _update_stock(self, body: Any, resource: str, parent_id: int | None) -> Response:
+        items = body.get("update", []) if isinstance(body, dict) else []
+        if len(items) > _BATCH_LIMIT:
+            message = f"Unable to accept more than {_BATCH_LIMIT} items for this request."
+            return _refused("woocommerce_rest_request_entity_too_large", message, 413)
+        kind = "product" if resource == "products" else "product_variation"
+        answers: list[str] = []
+        with change_state(self._path) as connection:
+            for item in items:
+                row = connection.execute(
+                    "select body from documents where resource = ? and id = ? and coalesce(?, parent_id) = parent_id",
+                    (resource, item.get("id"), parent_id),
+                ).fetchone()
+                if row is None:
+                    error = {"code": f"woocommerce_rest_{kind}_invalid_id", "message": "Invalid ID."}
+                    answers.append(encode({"id": item.get("id"), "error": {**error, "data": {"status": 400}}}))
+                    continue
+                record = _DECODER.decode(row["body"])
+                # Of a product whose stock it does not track a store takes no quantity, and says nothing.
+                if record["manage_stock"] is True and "stock_quantity" in item:
+                    record["stock_quantity"] = item["stock_quantity"]
+                    record["stock_status"] = "instock" if item["stock_quantity"] > 0 else "outofstock"
+                connection.execute(
+                    "update documents set body = ? where resource = ? and id = ?",
+                    (encode(record), resource, item["id"]),
+                )
+                answers.append(encode(record))
+        return self._json(f'{{"update":[{",".join(answers)}]}}', {})
 
     # -- lists ---------------------------------------------------------------------------------------------------------
 
@@ -323,8 +385,12 @@ def _shown(body: str, fields: Sequence[Sequence[str]], drop: str) -> str:
     return encode(only(record, fields) if fields else record)
 
 
+def _refused(code: str, message: str, status: int) -> JSONResponse:
+    return JSONResponse({"code": code, "message": message, "data": {"status": status}}, status_code=status)
+
+
 def _not_found(code: str, message: str) -> JSONResponse:
-    return JSONResponse({"code": code, "message": message, "data": {"status": 404}}, status_code=404)
+    return _refused(code, message, 404)
 
 
 async def _no_route(request: Request, error: Exception) -> Response:
@@ -339,6 +405,7 @@ def create_app(
     *,
     storage: Storage = "hpos",
     before: Callable[[Request], None] | None = None,
+    may_write: bool = False,
 ) -> Starlette:
     """The store's REST API, to be mounted at the store's address.
 
@@ -349,9 +416,11 @@ def create_app(
         consumer_secret: the key's secret.
         storage: where the shop keeps its orders; see ``woo_changes``.
         before: called before each answer, for changes that happen while a client pages.
+        may_write: its key may write.
     """
     connection = open_state(state_path)
-    shop = WooCommerceStore(store, connection, KeyCheck(consumer_key, consumer_secret), storage, before)
+    key = KeyCheck(consumer_key, consumer_secret, may_write=may_write)
+    shop = WooCommerceStore(store, connection, key, state_path, storage, before)
     routes = {
         "/orders": shop.orders,
         "/orders/statuses": shop.statuses,
@@ -369,8 +438,15 @@ def create_app(
         "/data/currencies/current": shop.currency,
     }
     methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+    writes = {
+        "/products/batch": shop.batch_of_products,
+        "/products/{product_id:int}/variations/batch": shop.batch_of_variations,
+    }
     app = Starlette(
-        routes=[Route(f"{API}{path}", shop.guarded(answer), methods=methods) for path, answer in routes.items()],
+        routes=[
+            *(Route(f"{API}{path}", shop.writing(answer), methods=["POST"]) for path, answer in writes.items()),
+            *(Route(f"{API}{path}", shop.guarded(answer), methods=methods) for path, answer in routes.items()),
+        ],
         exception_handlers={404: _no_route, 405: _no_route},
     )
     app.state.connection = connection

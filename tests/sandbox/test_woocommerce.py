@@ -81,7 +81,7 @@ def test_a_wrong_secret_and_a_write_are_refused_with_their_own_code(sandbox: Run
     """A wrong secret must be told from an unknown key; a read-only key answers 401, not 403, to a write."""
     url = f"{sandbox.url}/cedar_us/wp-json/wc/v3/orders"
     wrong = requests.get(url, auth=key_of("cedar_us", secret="cs_wrong"), timeout=10)
-    write = requests.post(url, auth=key_of("cedar_us"), timeout=10)
+    write = requests.post(url.replace("cedar_us", "linden_de"), auth=key_of("linden_de"), timeout=10)
     for answer in (wrong, write):
         assert answer.status_code == 401
         assert answer.json()["code"] == "woocommerce_rest_authentication_error"

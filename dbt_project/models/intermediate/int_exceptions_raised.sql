@@ -12,6 +12,7 @@ with raised as (
         "int_exceptions_gift_cards",
         "int_exceptions_duplicate_orders",
         "int_exceptions_stock",
+        "int_exceptions_stock_delay",
         "int_exceptions_documents",
         "int_exceptions_records",
         "int_exceptions_attestations",

@@ -1,22 +1,34 @@
 {{ config(materialized='view') }}
 
--- Articles of which a store has sold more than it had, though it does not sell beyond its stock. At risk is what paid
--- orders of the books' currency wait for.
-with oversold as (
+-- Articles of which a store has sold more than it had, though it does not sell beyond its stock: by what it says
+-- itself, and by the stock of the ERP where we know which warehouses it sells from. At risk is what paid orders of the
+-- books' currency wait for.
+with promised_too_much as (
+    select
+        product_key,
+        on_hand_quantity - promised_quantity as available_quantity
+    from {{ ref('int_inventory_compared') }}
+    where inventory_status = 'oversold'
+),
+
+oversold as (
     select
         levels.product_key,
         levels.store_id,
         levels.product_id,
         levels.variation_id,
         levels.sku,
-        levels.available_quantity,
+        coalesce(promised_too_much.available_quantity, levels.available_quantity) as available_quantity,
         levels.counted_at,
         stores.entity_code,
         entities.base_currency_code
     from {{ ref('stg_woocommerce__stock_levels') }} as levels
     inner join {{ ref('stg_ops__stores') }} as stores on levels.store_id = stores.store_id
     inner join {{ ref('stg_ops__entities') }} as entities on stores.entity_code = entities.entity_code
-    where levels.is_stock_managed and not levels.allows_backorders and levels.available_quantity < 0
+    left join promised_too_much on levels.product_key = promised_too_much.product_key
+    where
+        promised_too_much.product_key is not null
+        or (levels.is_stock_managed and not levels.allows_backorders and levels.available_quantity < 0)
 ),
 
 waiting as (

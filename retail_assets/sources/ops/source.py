@@ -20,6 +20,7 @@ from retail_assets.ops import (
     quarantine,
     queues,
     replays,
+    stock,
 )
 from retail_assets.settings import Settings
 from retail_assets.sources.records import from_rows
@@ -40,6 +41,10 @@ def ops_source(settings: Settings, operations: Engine) -> Sequence[DltResource]:
     readers: dict[str, Callable[[], Iterable[Row]]] = {
         "entities": lambda: _entities(settings),
         "stores": lambda: _stores(settings),
+        "store_stock": lambda: _store_stock(settings),
+        "store_warehouses": lambda: _store_warehouses(settings),
+        "stock_writes": lambda: stock.rows(operations),
+        "stock_confirmations": lambda: stock.confirmation_rows(operations),
         "gift_card_products": lambda: _gift_card_products(settings),
         "gift_card_openings": lambda: _gift_card_openings(settings),
         "gateways": lambda: _gateways(settings),
@@ -103,6 +108,24 @@ def _stores(settings: Settings) -> Iterator[Row]:
             "entity_code": store.entity,
             "site_url": store.site_url or store.base_url,
         }
+
+
+def _store_stock(settings: Settings) -> Iterator[Row]:
+    for store in settings.configuration.stores:
+        if store.stock:
+            yield {
+                "store_id": store.id,
+                "reservations": store.stock.reservations,
+                "safety_quantity": store.stock.safety_quantity,
+                "max_delay_minutes": store.stock.max_delay_minutes,
+                "time_zone": store.stock.time_zone,
+            }
+
+
+def _store_warehouses(settings: Settings) -> Iterator[Row]:
+    for store in settings.configuration.stores:
+        for warehouse in store.stock.warehouses if store.stock else ():
+            yield {"store_id": store.id, "warehouse": warehouse}
 
 
 def _gift_card_products(settings: Settings) -> Iterator[Row]:

@@ -77,6 +77,18 @@ class StoreClient:
         """
         return self._get(self._http, path, params)
 
+    def post(self, path: str, body: Mapping[str, Any]) -> Response:
+        """One POST below ``wc/v3``, sent exactly once; needs a key that may write.
+
+        Raises:
+            HttpStatusError: the store refused it.
+            HttpUnavailableError: there was no answer; whether it was done, only a look at the store tells.
+        """
+        self._count_request()
+        if self._plain_permalinks:
+            return self._http.request("POST", "", params={"rest_route": f"/{_API}/{path}"}, json=body)
+        return self._http.request("POST", f"wp-json/{_API}/{path}", json=body)
+
     def probe(self, path: str, params: Mapping[str, Any] | None = None) -> Response:
         """``get`` with hardly a retry."""
         return self._get(self._prober, path, params)
