@@ -8,6 +8,7 @@ from datetime import UTC, date
 from decimal import Decimal
 from typing import Any, Final
 
+import duckdb
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
@@ -58,7 +59,7 @@ def exception_rows(settings: Settings, chosen: Chosen) -> list[dict[str, Any]]:
     """
     if chosen.queue is not None and chosen.queue not in _QUEUES:
         raise CommandError(f"there is no queue {chosen.queue!r}; there are {' and '.join(_QUEUES)}")
-    found = rows(
+    found = _built(
         settings,
         """
         select *
@@ -539,6 +540,16 @@ def print_links(console: Console, found: list[dict[str, Any]], *, head: bool = T
             highlight=False,
             soft_wrap=True,
         )
+
+
+def _built(settings: Settings, query: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+    try:
+        return rows(settings, query, parameters)
+    except duckdb.BinderException as error:
+        raise CommandError(
+            "the marts were built by an earlier release, which knew no work on exceptions: rebuild them with: retail "
+            "run --no-load"
+        ) from error
 
 
 def _link_row(found: Link) -> dict[str, Any]:

@@ -5,16 +5,18 @@ to every other payment or line: how many it would decide anew, with how many exi
 would contradict or leave ambiguous. Only one that contradicts nothing is worth taking over.
 """
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
 from rich.console import Console
 from rich.markup import escape
 
 from retail_assets.commands.warehouse import rows
+from retail_assets.money import quantize
 from retail_assets.ops import exception_actions, links
 from retail_assets.ops.store import open_store
 from retail_assets.settings import Settings
@@ -74,6 +76,7 @@ def proposals(settings: Settings, exception_id: str | None = None) -> list[Propo
     found = [
         *_references(settings, [(each.left_key, each.right_key) for each in by_hand]),
         *_tolerances(settings, settled),
+        *_fees(settings, settled),
         *_line_types(settings, settled),
     ]
     return sorted(found, key=lambda each: (not each.is_safe, -each.decides, each.where, each.value))
@@ -281,6 +284,65 @@ def _tolerances(settings: Settings, settled: Iterable[str]) -> Iterator[Proposal
             effect = rows(settings, _SMALL, {"entity": entity, "units": units})
             where = f"policies.entities.{entity}.tolerance_minor_units in retail.yaml"
             yield _proposal(where, str(units), str(now), ids, effect)
+
+
+# --- fee contracts ---
+
+# Fees whose contract is a rate and a fixed part, and nothing else.
+_CHARGED: Final = """
+select
+    fees.fee_status, fees.basis_amount, fees.actual_fee_amount, fees.difference_amount, fees.accounting_date,
+    rules.fee_rate, rules.fixed_amount
+from marts.rec_fees as fees
+inner join staging.stg_ops__gateway_fees as rules
+    on fees.gateway_id = rules.gateway_id and fees.fee_rule_id = rules.fee_rule_id
+where
+    fees.gateway_id = $gateway and fees.fee_rule_id = $rule and fees.currency_code = $currency
+    and not rules.adds_interchange and rules.minimum_amount is null and rules.maximum_amount is null
+    and fees.basis_amount > 0
+order by fees.basis_amount desc, fees.settlement_line_key
+"""
+
+_PERCENT_STEP: Final = Decimal("0.01")
+
+
+def _fees(settings: Settings, settled: dict[str, exception_actions.Work]) -> Iterator[Proposal]:
+    """Rates under which the fees that people called settled would have been the contract's."""
+    because: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for key, each in settled.items():
+        seen = each.seen
+        if seen.exception_type == "fee_variance" and seen.gateway_id and seen.currency_code:
+            rule = str(json.loads(seen.evidence or "{}").get("rule", ""))
+            because[seen.gateway_id, rule, seen.currency_code].append(key)
+    for (gateway, rule, currency), ids in because.items():
+        lines = rows(settings, _CHARGED, {"gateway": gateway, "rule": rule, "currency": currency})
+        other = [line for line in lines if line["fee_status"] == "fee_variance"]
+        if not other:
+            continue
+        # Of the largest sale, where rounding says least about the rate.
+        fixed, largest = other[0]["fixed_amount"], other[0]
+        percent = (largest["actual_fee_amount"] - fixed) * 100 / largest["basis_amount"]
+        percent = percent.quantize(_PERCENT_STEP, ROUND_HALF_UP).normalize()
+        since = min(line["accounting_date"] for line in other)
+
+        def fits(line: dict[str, Any], percent: Decimal = percent, currency: str = currency) -> bool:
+            fee = quantize(line["basis_amount"] * percent / 100 + line["fixed_amount"], currency)
+            return fee == line["actual_fee_amount"]
+
+        later = [line for line in lines if line["accounting_date"] >= since]
+        decided = [line for line in other if fits(line)]
+        as_agreed = [line for line in later if line["fee_status"] != "fee_variance"]
+        yield Proposal(
+            where=f"gateways.{gateway}.fees.{rule} in retail.yaml",
+            value=f"percent {percent:f} from {since}",
+            now=f"percent {(largest['fee_rate'] * 100).normalize():f}",
+            because=tuple(sorted(ids)),
+            decides=len(decided),
+            agrees=sum(fits(line) for line in as_agreed),
+            contradicts=sum(not fits(line) for line in as_agreed),
+            ambiguous=len(other) - len(decided),
+            amounts={currency: sum((abs(line["difference_amount"]) for line in decided), Decimal(0))},
+        )
 
 
 # --- lines nobody has a treatment for ---

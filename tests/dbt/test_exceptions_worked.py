@@ -101,6 +101,17 @@ def shop(project: Compiled, tmp_path_factory: pytest.TempPathFactory) -> Shop:
         if reference:
             charge = f"ch_p{order_id - 10}"
             world.charge("stripe_us", charge, amount, when=SOLD, fee="1.00", metadata_merchant_reference=reference)
+    # Two sales cost 3 percent and 30 cents, where the contract says 2.9; one still did cost that.
+    world.add(
+        "ops.gateway_fees", gateway_id="stripe_us", fee_rule_id="klarna", percent="2.9", fixed="0.30",
+        currency_code="USD", payment_method="klarna", specificity=2, adds_interchange=False,
+    )  # fmt: skip
+    for order_id, amount, fee, day in (
+        (21, "100.00", "3.20", "2026-10-18 15:00"), (22, "200.00", "6.30", "2026-10-19 15:00"),
+        (23, "500.00", "15.30", "2026-10-20 15:00"),
+    ):  # fmt: skip
+        world.order(f"cedar_us:{order_id}", amount, created=at(day), transaction_id=f"ch_{order_id}")
+        world.charge("stripe_us", f"ch_{order_id}", amount, when=at(day), fee=fee, payment_method_type="klarna")
     world.order("cedar_us:6", "20.00", created=SOLD, transaction_id="ch_6")
     world.charge("stripe_us", "ch_6", "20.05", when=SOLD, fee="1.00")
     # A payout that the bank booked without a word, too late for its amount to tell.
@@ -242,4 +253,9 @@ def test_what_was_decided_by_hand_is_proposed_as_a_rule_with_its_effect(shop: Sh
     tolerance = found["policies.entities.US.tolerance_minor_units"]
     assert (tolerance.value, tolerance.now, tolerance.decides) == ("5", "1", 1)
     assert tolerance.is_safe
+    act(shop.ann, "resolve", Chosen(exception_type="fee_variance"), reason="they told us in a letter", sure=True)
+    (contract,) = [each for each in proposals(shop.ann) if ".fees." in each.where]
+    assert (contract.value, contract.now) == ("percent 3 from 2026-10-19", "percent 2.9")
+    assert (contract.decides, contract.contradicts, contract.amounts) == (2, 0, {"USD": Decimal("0.7000")})
+    assert contract.is_safe
     assert [each.where for each in proposals(shop.ann, "amount_mismatch:cedar_us:6")] == [tolerance.where]
