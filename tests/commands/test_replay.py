@@ -1,5 +1,6 @@
 """Replaying: a source is read again, a record corrected and loaded; who did it, why and what came of it is kept."""
 
+import hashlib
 import io
 import json
 from collections.abc import Iterator
@@ -10,8 +11,8 @@ from rich.console import Console
 
 from retail_assets.commands import CommandError
 from retail_assets.commands.replay import replay_inbox, replay_order, replay_quarantined, replay_rows, replay_source
-from retail_assets.ops import audit, quarantine
-from retail_assets.ops.store import open_store
+from retail_assets.ops import audit, inbox, quarantine
+from retail_assets.ops.store import open_store, writing
 from retail_assets.sandbox.datafaults import impossible_order
 from tests.support.chain import Retailer, retailer
 
@@ -93,3 +94,24 @@ def test_a_replay_that_cannot_be_is_refused_and_says_why(shop: Retailer) -> None
         replay_quarantined(settings, QUIET, ["ffff"], reason="why not")
     with pytest.raises(CommandError, match="no event was given up"):
         replay_inbox(settings, QUIET, [], reason="why not")
+
+
+def test_an_event_that_was_given_up_waits_again(shop: Retailer) -> None:
+    """A webhook that was given up while the store was down would never be looked at again, or by nobody's order."""
+    settings = shop.settings()
+    operations = open_store(settings.operations_url)
+    body = b'{"id": 1}'
+    digest = hashlib.sha256(body)
+    name = inbox.identity("cedar_us", None, digest.digest())
+    event = inbox.NewEvent("cedar_us", name, "d", digest.hexdigest(), "order.updated", settings.now(), "0" * 32, body)
+    with writing(operations) as connection:
+        inbox.put(connection, [event])
+    (event_id,) = [row["event_id"] for row in inbox.rows(operations)]
+    inbox.bury(operations, {event_id: "the store was down"}, now=settings.now())
+    with pytest.raises(CommandError, match="that would be 1 events: say --yes"):
+        replay_inbox(settings, QUIET, [], source="cedar_us", reason="the store is back")
+    done = replay_inbox(settings, QUIET, [], source="cedar_us", sure=True, reason="the store is back")
+    assert (done["received"], done["detail"]) == (1, "1 wait for their load")
+    assert [row["state"] for row in inbox.rows(operations)] == ["received"]
+    assert replay_rows(settings)[0]["reason"] == "the store is back"
+    operations.dispose()
