@@ -282,9 +282,10 @@ def _replayed(
             raise CommandError(str(error)) from error
     try:
         outcome = again()
-    except BaseException as error:
-        _finish(settings, replay_id, Outcome("failed", detail=f"{type(error).__name__}: {error}"[:_LONGEST_DETAIL]))
-        raise
+    except Exception as error:
+        cause = _innermost(error)
+        _finish(settings, replay_id, Outcome("failed", detail=cause[:_LONGEST_DETAIL]))
+        raise CommandError(cause) from error
     _finish(settings, replay_id, outcome)
     if outcome.result == "failed":
         raise CommandError(f"nothing was loaded: {outcome.detail}")
@@ -305,6 +306,13 @@ def _replayed(
 
 
 _LONGEST_DETAIL: Final = 2000
+
+
+def _innermost(error: BaseException) -> str:
+    """What went wrong in one line: dlt wraps it several times."""
+    while error.__cause__ is not None and not isinstance(error, CommandError):
+        error = error.__cause__
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _finish(settings: Settings, replay_id: str, outcome: Outcome) -> None:
