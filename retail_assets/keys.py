@@ -17,6 +17,8 @@ PUBLISHED_ASSET: Final = ["published", "marts"]
 #: Run tags: which set of checked materializations an export run posts, and for which entity.
 BATCH_TAG: Final = "retail/batch"
 ENTITY_TAG: Final = "retail/entity"
+#: What had been approved by second persons when it was asked for.
+APPROVED_TAG: Final = "retail/approved"
 #: Run tag: the build whose marts a run publishes.
 BUILD_TAG: Final = "retail/build"
 

@@ -25,7 +25,7 @@ from retail_assets.definitions import build_definitions, build_ingest_definition
 from retail_assets.defs.alerts.causes import innermost_reason
 from retail_assets.defs.alerts.watching import watch
 from retail_assets.defs.checks.gate import gate_state
-from retail_assets.defs.export.sensors import request_export
+from retail_assets.defs.export.sensors import approved_so_far, request_export
 from retail_assets.defs.ingest.instances import source_instances
 from retail_assets.defs.ingest.progress import shown_progress
 from retail_assets.defs.publish import request_publication
@@ -81,7 +81,7 @@ def run_chain(settings: Settings, console: Console, *, load: bool = True) -> Cha
             _publish(definitions, instance, console, result)
         with _phase(console, result, "Posting to the ERP"):
             for entity in settings.configuration.entities:
-                _post(definitions, instance, entity.code, console, result)
+                _post(settings, definitions, instance, entity.code, console, result)
         if settings.configuration.operations.alerts.channels:
             with _phase(console, result, "Telling who wants to know"):
                 for channel, told in watch(settings, instance).items():
@@ -154,7 +154,7 @@ def post_entities(settings: Settings, console: Console, entities: list[str]) -> 
     definitions = build_definitions(settings)
     with _instance(settings) as instance, _phase(console, result, "Posting to the ERP"):
         for entity in entities:
-            _post(definitions, instance, entity, console, result)
+            _post(settings, definitions, instance, entity, console, result)
     return result
 
 
@@ -193,10 +193,15 @@ def _publish(definitions: dg.Definitions, instance: dg.DagsterInstance, console:
 
 
 def _post(
-    definitions: dg.Definitions, instance: dg.DagsterInstance, entity: str, console: Console, result: ChainResult
+    settings: Settings,
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    entity: str,
+    console: Console,
+    result: ChainResult,
 ) -> None:
     job_name = keys.export_job_name(entity)
-    request = request_export(instance, entity, job_name)
+    request = request_export(instance, entity, job_name, approved_so_far(settings, entity))
     if isinstance(request, dg.SkipReason):
         if gate_state(instance, entity).batch_id is None:
             result.held[entity] = str(request.skip_message)

@@ -49,8 +49,8 @@ class World:
         definitions = dg.Definitions.merge(self.definitions, dg.Definitions(jobs=[job]))
         definitions.resolve_job_def("checks").execute_in_process(instance=self.instance, raise_on_error=False)
 
-    def request(self) -> dg.RunRequest | dg.SkipReason:
-        return request_export(self.instance, ENTITY, JOB)
+    def request(self, approved: str = "none") -> dg.RunRequest | dg.SkipReason:
+        return request_export(self.instance, ENTITY, JOB, approved)
 
     def ran(self, request: dg.RunRequest, status: dg.DagsterRunStatus) -> None:
         """Record a run of the export job as the daemon would have started it."""
@@ -98,6 +98,21 @@ def test_passed_checks_request_one_export(world: World) -> None:
     assert first.run_key == again.run_key, "Dagster de-duplicates by run key, so it must not change between ticks"
     world.ran(first, dg.DagsterRunStatus.SUCCESS)
     assert isinstance(world.request(), dg.SkipReason)
+
+
+def test_what_was_approved_since_waits_for_no_build(world: World) -> None:
+    """An approval took effect with the next build only: on a quiet Friday that is Monday."""
+    world.build()
+    world.check()
+    first = world.request()
+    assert isinstance(first, dg.RunRequest)
+    world.ran(first, dg.DagsterRunStatus.SUCCESS)
+    assert isinstance(world.request(), dg.SkipReason)
+    second = world.request("one more")
+    assert isinstance(second, dg.RunRequest)
+    assert second.run_key != first.run_key
+    world.ran(second, dg.DagsterRunStatus.SUCCESS)
+    assert isinstance(world.request("one more"), dg.SkipReason)
 
 
 @pytest.mark.parametrize("invariant", [invariant.name for invariant in INVARIANTS])

@@ -39,7 +39,7 @@ def export_definitions(settings: Settings) -> dg.Definitions:
         )
         assets.append(asset)
         jobs.append(job)
-        sensors.append(gate_sensor(entity.code, keys.export_job_name(entity.code)))
+        sensors.append(gate_sensor(settings, entity.code, keys.export_job_name(entity.code)))
     return dg.Definitions(assets=assets, jobs=jobs, sensors=sensors)
 
 
