@@ -8,7 +8,6 @@ import io
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -23,13 +22,11 @@ from retail_assets.commands.ledger import plans, verify_all
 from retail_assets.commands.run import ChainResult
 from retail_assets.commands.summary import figures, summarise
 from retail_assets.commands.trace import trace_of
-from retail_assets.defs.alerts.watching import watch
-from retail_assets.ops import alerts
-from retail_assets.ops.store import open_store
 from retail_assets.sandbox.datafaults import corrupt_bank_file, impossible_order
 from retail_assets.sandbox.faults import Fault
 from retail_assets.sandbox.score import score
 from retail_assets.settings import sandbox_credentials
+from tests.support.alerted import news
 from tests.support.chain import Retailer, retailer
 from tests.support.postgres import running_postgres
 
@@ -393,13 +390,5 @@ def _digest(shop: Retailer) -> dict[str, str]:
 
 
 def _alerted(shop: Retailer) -> list[str]:
-    """Failures of steps that somebody was not told of yet, and recoveries; now he is."""
-    settings = shop.settings()
     with shop.instance() as instance:
-        watch(settings, instance)
-    operations = open_store(settings.operations_url)
-    somebody = alerts.Recipient("somebody", ("technical",))
-    news = [one for one in alerts.untold(operations, somebody) if one[1]["cause"].startswith("step:")]
-    alerts.told(operations, somebody.channel_id, news, datetime.now(UTC))
-    operations.dispose()
-    return [f"{event} {row['cause']}" for event, row in news]
+        return news(shop.settings(), instance)
