@@ -29,6 +29,11 @@ _LONGEST_WAIT_SECONDS: Final = 60
 _LONGEST_RETRY_AFTER_SECONDS: Final = 600
 _CONNECT_TIMEOUT_SECONDS: Final = 10.0
 _MOST_CONNECTIONS: Final = 16
+#: Of one answer, unpacked; a page of a hundred orders has less than a megabyte.
+_MOST_BYTES: Final = 256 << 20
+#: From the first byte to the last: a server that drips would hold a load for ever, as each drip comes in time.
+_LONGEST_ANSWER_SECONDS: Final = 1800
+_READ_BYTES: Final = 1 << 20
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -55,6 +60,10 @@ class HttpStatusError(HttpError):
         """How many seconds the server asked to be left alone, if it said so."""
         seconds = self.headers.get("Retry-After", "")
         return float(seconds) if seconds.isascii() and seconds.isdecimal() else None
+
+
+class EndlessAnswerError(HttpError):
+    """An answer is larger, or takes longer, than any that is meant for us."""
 
 
 class ForeignHostError(HttpError):
@@ -267,6 +276,7 @@ class HttpClient:
         Raises:
             HttpStatusError: the server refused it.
             HttpUnavailableError: there was no complete answer.
+            EndlessAnswerError: it does not come to an end.
             ForeignHostError: the URL, or a redirect, leads to another host.
         """
         url = path if "://" in path else f"{self.base_url}/{path.lstrip('/')}"
@@ -297,9 +307,13 @@ class HttpClient:
             self._quota.wait()
             retried = 0
             try:
-                response = self._session.request(method, url, timeout=self._timeout, allow_redirects=False, **arguments)
+                response = self._session.request(
+                    method, url, timeout=self._timeout, allow_redirects=False, stream=True, **arguments
+                )
                 history = getattr(response.raw, "retries", None)
                 retried = len(history.history) if history is not None else 0
+                # What requests itself would put there, had it a limit.
+                response._content = _whole(response, where)
                 return response
             except (ChunkedEncodingError, ContentDecodingError) as error:
                 if attempt == attempts:
@@ -362,6 +376,21 @@ def fetch_ordered(
             yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _whole(response: requests.Response, where: str) -> bytes:
+    """The body of an answer, as far as it comes to an end."""
+    deadline = time.monotonic() + _LONGEST_ANSWER_SECONDS
+    pieces: list[bytes] = []
+    size = 0
+    for piece in response.iter_content(_READ_BYTES):
+        size += len(piece)
+        if size > _MOST_BYTES or time.monotonic() > deadline:
+            response.close()
+            limit = f"{_MOST_BYTES >> 20} MB" if size > _MOST_BYTES else f"{_LONGEST_ANSWER_SECONDS} seconds"
+            raise EndlessAnswerError(f"{where}: the answer is not over after {limit}")
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:

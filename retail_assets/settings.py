@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cached_property
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Union
 from urllib.parse import urlsplit
@@ -90,7 +91,18 @@ def _http_url(value: str) -> str:
         raise ValueError("must have a port from 0 to 65535, or none") from error
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("must be a bare address: no user, password, query or fragment")
+    if _is_nobodys(parts.hostname):
+        raise ValueError("must be the address of a system; where machines keep what they know of themselves is none")
     return value.rstrip("/")
+
+
+def _is_nobodys(host: str) -> bool:
+    """Link-local, multicast or no address at all; private ones may be an ERP's."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    return address.is_link_local or address.is_multicast or address.is_unspecified
 
 
 def _exact(value: Any) -> Any:

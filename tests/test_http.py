@@ -1,5 +1,6 @@
 """The one HTTP client, against a real server on loopback."""
 
+import gzip
 import socket
 import threading
 import time
@@ -18,6 +19,7 @@ from starlette.routing import Route
 
 from retail_assets import http as http_module
 from retail_assets.http import (
+    EndlessAnswerError,
     ForeignHostError,
     HttpClient,
     HttpError,
@@ -280,6 +282,35 @@ def test_errors_hold_no_secret(server: tuple[Recorder, str]) -> None:
     messages += [str(error.value) for error in (lost, broken, foreign)]
     assert not [message for message in messages if CANARY in message]
     assert all("/orders" in message or "evil.example" in message for message in messages)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_answer_has_a_largest_size(
+    server: tuple[Recorder, str], monkeypatch: pytest.MonkeyPatch, packed: bool
+) -> None:
+    """A store that was taken over answered without end, or a kilobyte unpacked to a gigabyte: the memory was full."""
+    recorder, url = server
+    monkeypatch.setattr(http_module, "_MOST_BYTES", 1 << 20)
+    body = gzip.compress(b"x" * (8 << 20)) if packed else b"x" * (2 << 20)
+    headers = {"Content-Encoding": "gzip"} if packed else {}
+    recorder.answers["/orders"] = [Response(body, headers=headers)]
+    recorder.answers["/page"] = [Response(gzip.compress(b"page"), headers={"Content-Encoding": "gzip"})]
+    with client(url) as http:
+        with pytest.raises(EndlessAnswerError, match="1 MB"):
+            http.get("orders")
+        assert http.get("page").text == "page"
+    assert recorder.count["GET", "/orders"] == 1
+
+
+def test_an_answer_that_drips_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every byte came in time, and the load lasted for ever."""
+    monkeypatch.setattr(http_module, "_LONGEST_ANSWER_SECONDS", 0)
+    with (
+        raw_server(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nfine") as (url, _),
+        client(url, retries=0) as http,
+        pytest.raises(EndlessAnswerError, match="0 seconds"),
+    ):
+        http.get("orders")
 
 
 def test_connection_refused_says_so() -> None:

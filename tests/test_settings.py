@@ -107,6 +107,8 @@ def test_the_shipped_configuration_loads() -> None:
         ("gateways.0.stores", [], ["gateways[0].stores", "at least 1"]),
         ("gateways.0.base_url", "http://api.stripe.com", ["gateways[0].base_url", "must use https"]),
         ("erps.0.base_url", "http://erp.example", ["erps[0].base_url", "must use https"]),
+        ("stores.0.base_url", "http://169.254.169.254/latest", ["stores[0].base_url", "what they know of themselves"]),
+        ("erps.0.base_url", "https://[fe80::1]", ["erps[0].base_url", "what they know of themselves"]),
         ("erps.0.key_field", "x; drop", ["erps[0].key_field", "'x; drop'"]),
         ("banks.0.currency", "EURO", ["banks[0].currency", "'EURO'"]),
         ("banks.0.entity", "FR", ["banks[0].entity", "'FR'"]),
@@ -173,6 +175,32 @@ def test_a_literal_secret_is_refused(
     section, index, name = path.split(".")
     assert f"{section}[{index}].{name}: a secret may only be given as ${{NAME}}" in said
     assert CANARY not in said
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        ("stores.0.webhook_secrets", [CANARY], "only be given as ${NAME}"),
+        ("stores.0.webhook_secrets", CANARY, "only be given as ${NAME}"),
+        ("stores.0.webhook_secrets", ["${CEDAR_US_WEBHOOK_SECRET}", CANARY], "only be given as ${NAME}"),
+        ("stores.0.webhook_secrets", ["${SHORT}"], "at least 16 characters"),
+        ("stores.0.webhook_secrets", ["${CEDAR_US_WEBHOOK_SECRET}"] * 3, "at most 2"),
+        ("gateways.5.webhook_secrets", ["${CEDAR_US_WEBHOOK_SECRET}"], "hexadecimal"),
+        ("gateways.3.webhook_secrets", ["${CEDAR_US_WEBHOOK_SECRET}"], "not a known setting"),
+    ],
+    ids=["literal", "literal alone", "literal second", "short", "three", "adyen", "sends none"],
+)
+def test_a_key_for_webhooks_is_a_good_one(
+    document: dict[str, Any], environment: dict[str, str], tmp_path: Path, path: str, value: Any, says: str
+) -> None:
+    """A key that anybody could guess let anybody send events; or the error about it printed it."""
+    environment["SHORT"] = CANARY[:12]
+    environment["CEDAR_US_WEBHOOK_SECRET"] = f"{CANARY}-webhooks"
+    put(document, path, value)
+    said = problems(write(tmp_path, document), environment)
+    assert says in said
+    assert "webhook_secrets" in said
+    assert CANARY[:12] not in said
 
 
 def test_the_operations_url_may_not_be_literal(

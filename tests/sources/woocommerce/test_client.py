@@ -1,5 +1,6 @@
 """The client of one store: authentication, and walks that lose nothing or say so."""
 
+import io
 import math
 from base64 import b64encode
 from collections.abc import Iterator
@@ -77,7 +78,7 @@ def test_https_uses_basic_and_no_query_secret(monkeypatch: pytest.MonkeyPatch) -
     def send(_: HTTPAdapter, request: requests.PreparedRequest, **__: object) -> requests.Response:
         sent.append(request)
         answer = requests.Response()
-        answer.status_code, answer._content, answer.raw = 200, b"[]", HTTPResponse()
+        answer.status_code, answer.raw = 200, HTTPResponse(io.BytesIO(b"[]"), preload_content=False)
         return answer
 
     monkeypatch.setattr(HTTPAdapter, "send", send)
