@@ -20,6 +20,7 @@ class Metrics:
     commit_events: Histogram
     waiting: Gauge
     connections: Gauge
+    log_lines_lost: Gauge
 
 
 def new_metrics() -> Metrics:
@@ -45,4 +46,5 @@ def new_metrics() -> Metrics:
         ),
         Gauge("retail_webhooks_waiting_events", "Events that wait to be written down.", registry=registry),
         Gauge("retail_webhooks_connections", "Open connections.", registry=registry),
+        Gauge("retail_webhooks_log_lines_lost", "Log lines that could not be written.", registry=registry),
     )

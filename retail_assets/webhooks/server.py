@@ -4,11 +4,12 @@ import asyncio
 import logging
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, BinaryIO, ClassVar, Final
 
 import msgspec
 import structlog
@@ -38,10 +39,14 @@ _HEAD, _BODY, _ANSWER = range(3)
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """How long a sender may take for the head and the body of a request, and may be idle between two, in seconds."""
+    """How long a sender may take for the head and the body of a request, and may be idle between two, in seconds.
+
+    ``answer`` is how long it is kept waiting for ours; then it is hung up on, and comes again.
+    """
 
     head: float = 5
     body: float = 10
+    answer: float = 20
     idle: int = 5
     checked_every: float = 1
 
@@ -138,6 +143,7 @@ async def _serve(
 
     server = _Server(_configured(app, service), ready=lambda: ready(Running(_url(public), _url(private), stop)))
     metrics.waiting.set_function(lambda: writer.waiting)
+    metrics.log_lines_lost.set_function(lambda: LogLines.lost)
     metrics.connections.set_function(lambda: len(server.server_state.connections))
     admin = _Server(
         uvicorn.Config(_admin(writer, health, metrics), log_config=None, access_log=False, lifespan="off", ws="none"),
@@ -210,9 +216,11 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def is_late(self, now: float, deadlines: Deadlines) -> bool:
-        """Whether the sender has taken too long for what it is at."""
-        allowed = {_HEAD: deadlines.head, _BODY: deadlines.body}.get(self.stage)
-        return allowed is not None and now - self.since > allowed
+        """Whether the sender has taken too long for what it is at, or we have."""
+        if self.stage == _ANSWER and self.cycle.response_complete:
+            return False  # It is idle, and the server's own timer ends that.
+        allowed = {_HEAD: deadlines.head, _BODY: deadlines.body, _ANSWER: deadlines.answer}[self.stage]
+        return now - self.since > allowed
 
     def _begin(self, stage: int) -> None:
         self.stage = stage
@@ -273,6 +281,28 @@ async def _watch(server: uvicorn.Server, deadlines: Deadlines) -> None:
                 connection.transport.abort()
 
 
+class LogLines:
+    """Writes each entry as a line; one that cannot be written, as on a full disk, is counted and stops nothing."""
+
+    #: Lines of this process that could not be written.
+    lost: ClassVar[int] = 0
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+
+    def msg(self, line: bytes) -> None:
+        """Write a line."""
+        try:
+            with self._lock:
+                self._file.write(line + b"\n")
+                self._file.flush()
+        except (OSError, ValueError):
+            LogLines.lost += 1
+
+    info = warning = error = msg
+
+
 def configure_log() -> None:
     """One JSON object a line on standard error, with the time and the level."""
     structlog.configure(
@@ -282,7 +312,7 @@ def configure_log() -> None:
             structlog.processors.JSONRenderer(serializer=_json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.BytesLoggerFactory(file=sys.stderr.buffer),
+        logger_factory=lambda *_: LogLines(sys.stderr.buffer),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)

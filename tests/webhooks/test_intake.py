@@ -21,7 +21,7 @@ from retail_assets.ops import inbox
 from retail_assets.ops.inbox import NewEvent
 from retail_assets.webhooks.app import Intake, Limits
 from retail_assets.webhooks.metrics import new_metrics
-from retail_assets.webhooks.server import Deadlines
+from retail_assets.webhooks.server import Deadlines, LogLines
 from retail_assets.webhooks.signatures import sign_woocommerce
 from retail_assets.webhooks.writer import Writer
 from tests.webhooks.service import BODY, KEY, NOW, RunningIntake, running_intake, senders
@@ -32,7 +32,7 @@ LIMIT = 64 << 10
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningIntake]:
     """One intake for the module, with deadlines that a test can wait for."""
-    deadlines = Deadlines(head=0.3, body=0.3, idle=1, checked_every=0.05)
+    deadlines = Deadlines(head=0.3, body=0.3, answer=0.5, idle=1, checked_every=0.05)
     with running_intake(
         tmp_path_factory.mktemp("intake"),
         limits=Limits(body_bytes=LIMIT),
@@ -239,6 +239,46 @@ def test_what_cannot_be_stored_is_to_come_again(intake: RunningIntake, monkeypat
     assert intake.send().status_code == 200
     assert len(intake.events()) == 1
     assert intake.session.get(f"{intake.private}/healthz", timeout=20).status_code == 200
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(intake: RunningIntake) -> None:
+    """The disk of the log was full: the writer died over its line, and every sender waited for ever."""
+    closed = (Path(str(intake.engine.url.database)).parent / "log").open("wb")
+    closed.close()
+    lost = LogLines.lost
+    try:
+        structlog.configure(
+            processors=[structlog.processors.JSONRenderer(serializer=lambda value, **_: str(value).encode())],
+            logger_factory=lambda *_: LogLines(closed),
+        )
+        assert intake.send(key="wrong").status_code == 401
+        assert intake.send().status_code == 200
+        assert intake.send(b"another").status_code == 200
+        _until(lambda: LogLines.lost >= lost + 2)
+    finally:
+        structlog.reset_defaults()
+    assert len(intake.events()) == 2
+
+
+def test_nobody_is_kept_waiting_by_a_store_that_hangs(intake: RunningIntake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database stood still and so did every sender: providers count a time-out as a failure, and switch off."""
+    still = threading.Event()
+    put = inbox.put
+
+    def hanging(*arguments: Any) -> None:
+        assert still.wait(20)
+        put(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(inbox, "put", hanging)
+        started = time.monotonic()
+        with pytest.raises(requests.ConnectionError):
+            intake.send()
+        assert time.monotonic() - started < 5
+        still.set()
+    # It comes again, and is there once.
+    assert intake.send().status_code == 200
+    assert len(intake.events()) == 1
 
 
 # -- shares ------------------------------------------------------------------------------------------------------------
