@@ -5,6 +5,7 @@ import dagster as dg
 from retail_assets.defs.alerts import alert_definitions
 from retail_assets.defs.checks import check_definitions, work_definitions
 from retail_assets.defs.export import attestation_definitions, export_definitions
+from retail_assets.defs.housekeeping import housekeeping_definitions
 from retail_assets.defs.ingest import ingest_definitions
 from retail_assets.defs.inventory import inventory_definitions
 from retail_assets.defs.jobs import ingest_job, job_definitions
@@ -25,6 +26,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         inventory_definitions(settings),
         publish_definitions(settings),
         alert_definitions(settings),
+        housekeeping_definitions(settings),
         job_definitions(settings),
         # One process: DuckDB takes one writer, and a step of its own would cost its imports each time.
         dg.Definitions(executor=dg.in_process_executor),

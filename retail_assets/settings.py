@@ -674,6 +674,9 @@ class Schedules(_Model):
     daily_build: Cron = Field(
         "0 5 * * *", description="Builds the marts also if nothing was loaded: exceptions age and fall due."
     )
+    keep_runs_days: int = Field(
+        7, ge=1, le=3650, description="Days that Dagster keeps runs that load and build; those that post stay."
+    )
 
 
 class _Channel(_Model):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Connection, Engine, Row, select, tuple_
 
 from retail_assets.ops.models import load_log
 from retail_assets.ops.store import EXCLUDED, reading, upsert, writing
@@ -57,22 +57,28 @@ def record(
 
 def status_rows(engine: Engine) -> Iterator[dict[str, Any]]:
     """The last load of every (system, instance, resource), with the columns of ``raw_ops.load_status``."""
-    newest = (
-        select(*_STATUS_COLUMNS, func.max(load_log.c.loaded_at).over(partition_by=_STATUS_COLUMNS[:3]).label("newest"))
-    ).subquery()
-    statement = (
-        select(*(newest.c[column.name] for column in _STATUS_COLUMNS))
-        .where(newest.c.loaded_at == newest.c.newest)
-        .order_by(newest.c.system, newest.c.instance_id, newest.c.resource)
-    )
     with reading(engine) as connection:
-        found = [dict(row) for row in connection.execute(statement).mappings()]
+        found = [dict(row._mapping) for row in _newest(connection)]
     yield from found
 
 
 def last_loads(engine: Engine) -> dict[str, datetime]:
     """When each source instance was last loaded, any resource of it."""
-    statement = select(load_log.c.instance_id, func.max(load_log.c.loaded_at).label("last"))
-    statement = statement.group_by(load_log.c.instance_id)
+    found: dict[str, datetime] = {}
     with reading(engine) as connection:
-        return {row.instance_id: row.last for row in connection.execute(statement)}
+        for row in _newest(connection):
+            found[row.instance_id] = max(row.loaded_at, found.get(row.instance_id, row.loaded_at))
+    return found
+
+
+def _newest(connection: Connection) -> Iterator[Row[Any]]:
+    """The last load of each resource, in order, by seeking in the primary key: the log grows with every poll."""
+    key = tuple_(*_STATUS_COLUMNS[:3])
+    newest = select(*_STATUS_COLUMNS).order_by(*_STATUS_COLUMNS[:3], load_log.c.loaded_at.desc()).limit(1)
+    statement = select(*_STATUS_COLUMNS[:3]).order_by(*_STATUS_COLUMNS[:3]).limit(1)
+    row = connection.execute(statement).one_or_none()
+    while row is not None:
+        yield connection.execute(
+            newest.where(*(column == value for column, value in zip(_STATUS_COLUMNS[:3], row, strict=True)))
+        ).one()
+        row = connection.execute(statement.where(key > tuple_(*row))).one_or_none()
