@@ -23,8 +23,8 @@ SECONDS: Final = float(os.environ.get("BENCH_INTAKE_SECONDS", "5"))
 OVERLOAD_SECONDS: Final = float(os.environ.get("BENCH_OVERLOAD_SECONDS", "20"))
 CONNECTIONS: Final = 64
 KILLS: Final = 20
-#: Three times what one of three stores may have under way: a quarter of 1,024, the fourth being for nobody.
-_TOO_MANY: Final = 3 * 256
+#: Three times what one of three stores may have under way: a quarter of 512, the fourth being for nobody.
+_TOO_MANY: Final = 3 * 128
 _BASELINE: Final = "bare Starlette: verify, group commit to SQLite"
 _ROOT: Final = Path(__file__).resolve().parents[1]
 _START_SECONDS: Final = 60

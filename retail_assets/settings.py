@@ -777,7 +777,7 @@ class Webhooks(_Model):
     metrics_port: int = Field(8771, ge=0, le=65535, description="Port of /healthz and /metrics; not for the public.")
     max_body_kilobytes: int = Field(1024, ge=16, le=16384, description="Largest body.")
     max_waiting: int = Field(
-        1024, ge=16, le=100_000, description="Requests under way at most, shared evenly among those that send."
+        512, ge=16, le=100_000, description="Requests under way at most, shared evenly among those that send."
     )
     max_connections: int = Field(2000, ge=16, le=100_000, description="Open connections at most.")
     trusted_proxies: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = Field(

@@ -64,7 +64,7 @@ class Limits:
     """What the intake takes at most: bytes of a body, and requests under way, shared evenly among the sources."""
 
     body_bytes: int = 1 << 20
-    waiting_events: int = 1024
+    waiting_events: int = 512
     waiting_bytes: int = 64 << 20
 
 
