@@ -228,7 +228,7 @@ def test_the_erp_is_down_for_a_day(home: Home) -> None:
     def build_and_post() -> list[bool]:
         built.execute_in_process(instance=home.instance)
         done = []
-        while isinstance(request := request_export(home.instance, entity, job_name), dg.RunRequest):
+        while isinstance(request := request_export(home.instance, entity, job_name, ""), dg.RunRequest):
             run = posting.execute_in_process(instance=home.instance, tags=dict(request.tags), raise_on_error=False)
             done.append(run.success)
         return done
