@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import islice, pairwise
 from typing import Final
 
@@ -57,10 +58,14 @@ def fresh_for(settings: Settings, instance: SourceInstance) -> timedelta:
     rhythm = instance.configured.rhythm
     if rhythm is None:
         return _NIGHTLY + _TIME_TO_LOAD
-    # Any stretch of time does: what counts is the pauses between ticks. The nightly load ends the longest.
+    return min(_NIGHTLY, _longest_pause(rhythm)) + _TIME_TO_LOAD
+
+
+@cache
+def _longest_pause(rhythm: str) -> timedelta:
+    # Any stretch of time does: what counts is the pauses between ticks.
     ticks = croniter(rhythm, datetime(2026, 1, 1, tzinfo=UTC), ret_type=datetime)
-    longest = max(after - before for before, after in pairwise(islice(ticks, _TICKS)))
-    return min(_NIGHTLY, longest) + _TIME_TO_LOAD
+    return max(after - before for before, after in pairwise(islice(ticks, _TICKS)))
 
 
 def _poll(settings: Settings, rhythm: str, instances: Sequence[SourceInstance]) -> dg.ScheduleDefinition:
