@@ -51,7 +51,9 @@ app.add_typer(approve, name="approve")
 app.add_typer(alerts, name="alerts")
 app.add_typer(fees, name="fees")
 stock = typer.Typer(help="What may be promised, and what stores show.", no_args_is_help=True)
+canary = typer.Typer(help="Synthetic orders that show whether the chain works.", no_args_is_help=True)
 app.add_typer(stock, name="stock")
+app.add_typer(canary, name="canary")
 app.add_typer(config, name="config")
 app.add_typer(policy, name="policy")
 
@@ -412,6 +414,38 @@ def stock_push(
         result = pushed(settings, store, _progress(as_json), allow_large=allow_large)
     _print_json(push_as_dict(result)) if as_json else print_push(_console(), result)
     raise typer.Exit(0 if result.ok else 1)
+
+
+@canary.command("run")
+def canary_run(
+    store: Annotated[str, typer.Argument(help="Store, for example cedar_us; one of canary.stores.")],
+    as_json: Json = False,
+) -> None:
+    """Place a synthetic order without money in a store; the next load and build show whether it comes through."""
+    from retail_assets.commands.canary import placed
+
+    settings = _settings()
+    with _explained():
+        found = placed(settings, store)
+    if as_json:
+        _print_json(asdict(found))
+    else:
+        _console().print(
+            f"{found.store_id} has taken order {found.order_id} ({found.token}); see: retail canary status",
+            highlight=False,
+        )
+
+
+@canary.command("status")
+def canary_status(as_json: Json = False) -> None:
+    """Show how far each synthetic order came, hop by hop; exits 1 if one of them is late, lost or was refused."""
+    from retail_assets.commands.canary import is_missing, print_status, status_rows
+
+    settings = _settings()
+    _existing_warehouse(settings)
+    found = status_rows(settings)
+    _print_json(found) if as_json else print_status(_console(), found)
+    raise typer.Exit(1 if any(is_missing(row) for row in found) else 0)
 
 
 @exceptions.command("list")

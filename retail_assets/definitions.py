@@ -3,6 +3,7 @@
 import dagster as dg
 
 from retail_assets.defs.alerts import alert_definitions
+from retail_assets.defs.canary import canary_definitions
 from retail_assets.defs.checks import check_definitions, work_definitions
 from retail_assets.defs.export import attestation_definitions, export_definitions
 from retail_assets.defs.housekeeping import housekeeping_definitions
@@ -24,6 +25,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         export_definitions(settings),
         attestation_definitions(settings),
         inventory_definitions(settings),
+        canary_definitions(settings),
         publish_definitions(settings),
         alert_definitions(settings),
         housekeeping_definitions(settings),

@@ -12,6 +12,10 @@ PUBLISH_JOB: Final = "publish"
 EXPORT_GROUP: Final = "erp_export"
 PUBLISH_GROUP: Final = "published"
 STOCK_GROUP: Final = "stock_export"
+CANARY_GROUP: Final = "canary"
+CANARY_JOB: Final = "canary"
+#: Check of the canaries' mart.
+CANARY_CHECK: Final = "canaries_arrive"
 PUBLISHED_ASSET: Final = ["published", "marts"]
 
 #: Run tags: which set of checked materializations an export run posts, and for which entity.
@@ -115,3 +119,8 @@ def stock_job_name(store_id: str) -> str:
 def stock_check_name(store_id: str) -> str:
     """Check that gates the writing of a store's stock."""
     return f"stock_is_sound_{store_id}"
+
+
+def canary_asset_path(store_id: str) -> list[str]:
+    """Asset key path of the synthetic orders of a store."""
+    return [CANARY_GROUP, store_id]

@@ -788,6 +788,18 @@ class Webhooks(_Model):
     )
 
 
+class Canary(_Model):
+    """A synthetic order without any money that is placed in a store time and again, to see whether all of it works."""
+
+    stores: tuple[Id, ...] = Field(
+        min_length=1, description="Stores it is placed in; their keys must be able to write."
+    )
+    schedule: Cron = Field("0 * * * *", description="When one is placed, as a cron expression (UTC).")
+    late_after_minutes: int = Field(
+        90, ge=1, le=10_080, description="How long one may take from the store to the marts until somebody is told."
+    )
+
+
 class Configuration(_Model):
     """The content of ``retail.yaml``."""
 
@@ -798,6 +810,7 @@ class Configuration(_Model):
     tax: tuple[AnyTaxEngine, ...] = ()
     erps: tuple[AnyErp, ...] = ()
     fulfilment: tuple[AnyProvider, ...] = ()
+    canary: Canary | None = Field(None, description="Synthetic orders; none are placed if left out.")
     policies: Policies = Policies()
     warehouse: Warehouse = Warehouse()
     schedules: Schedules = Schedules()  # pyright: ignore[reportCallIssue]
@@ -1290,6 +1303,9 @@ def _dangling(configuration: Configuration) -> Iterable[str]:
         for position, store in enumerate(provider.stores):
             if store not in stores:
                 yield unknown(f"fulfilment[{index}].stores[{position}]", store, stores)
+    for position, store in enumerate(configuration.canary.stores if configuration.canary else ()):
+        if store not in stores:
+            yield unknown(f"canary.stores[{position}]", store, stores)
     for code in configuration.policies.entities:
         if code not in entities:
             yield unknown(f"policies.entities.{code}", code, entities)

@@ -39,3 +39,15 @@
         else 0
     end
 {%- endmacro %}
+
+{#- The condition that joins an order of raw to the canary it is: it carries a token of ours, for its store, and there is no
+    money in it at all. One that has some is an order, whatever it carries: nobody hides a sale from the books by it. -#}
+{% macro joins_canary(orders, canaries) -%}
+    {{ orders }}.store_id = {{ canaries }}.store_id
+        and {{ woo_meta_value(orders ~ '.meta_data', '_retail_canary') }} = {{ canaries }}.token
+        and {{ orders }}.total = 0
+        and coalesce({{ orders }}.total_tax, 0) = 0
+        and coalesce({{ orders }}.shipping_total, 0) = 0
+        and {{ orders }}.date_paid_gmt is null
+        and coalesce(trim({{ orders }}.transaction_id), '') = ''
+{%- endmacro %}

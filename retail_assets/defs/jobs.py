@@ -36,7 +36,7 @@ def job_definitions(settings: Settings) -> dg.Definitions:
         keys.BUILD_JOB,
         selection=dg.AssetSelection.all()
         - sources
-        - dg.AssetSelection.groups(keys.EXPORT_GROUP, keys.PUBLISH_GROUP, keys.STOCK_GROUP),
+        - dg.AssetSelection.groups(keys.EXPORT_GROUP, keys.PUBLISH_GROUP, keys.STOCK_GROUP, keys.CANARY_GROUP),
         description="Builds every model and evaluates every check, the posting gate among them.",
     )
 

@@ -79,6 +79,7 @@ LINK_KINDS: Final = ("payment_order", "payout_bank")
 LINK_ACTIONS: Final = ("link", "unlink")
 REPLAY_KINDS: Final = ("quarantine", "inbox", "source", "order", "payout")
 REPLAY_RESULTS: Final = ("running", "succeeded", "failed")
+CANARY_STATES: Final = ("placing", "placed", "refused", "seen")
 STOCK_WRITE_STATES: Final = ("sent", "confirmed", "differs", "refused", "unanswered")
 
 
@@ -469,4 +470,22 @@ stock_confirmations = Table(
     Column("sku", Text, primary_key=True),
     Column("quantity", Text, nullable=False),
     Column("confirmed_at", UtcDateTime, nullable=False),
+)
+
+canaries = Table(
+    "canaries",
+    metadata,
+    # What the order carries: nobody can guess it, so nobody can pass an order off as one of ours.
+    Column("token", String(32), primary_key=True),
+    Column("store_id", String(40), nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("order_id", BigInteger),
+    Column("placed_at", UtcDateTime, nullable=False),
+    Column("answered_at", UtcDateTime),
+    Column("loaded_at", UtcDateTime),
+    Column("seen_at", UtcDateTime),
+    Column("message", Text),
+    Column("removed_at", UtcDateTime),
+    _one_of("state", CANARY_STATES),
+    Index(None, "store_id", "placed_at"),
 )

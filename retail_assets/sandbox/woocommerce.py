@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from retail_assets.sandbox.catalogue import API, SITE
+from retail_assets.sandbox.catalogue import API, SITE, gmt_text, local_text
 from retail_assets.sandbox.profiles import StoreProfile
 from retail_assets.sandbox.storage import change_state, encode, open_state
 from retail_assets.sandbox.storebodies import WOOCOMMERCE_VERSION
@@ -103,15 +104,63 @@ class WooCommerceStore:
         async def endpoint(request: Request) -> Response:
             refusal = self._key.refuse(request)
             if refusal is not None:
-                body = {"code": refusal.code, "message": refusal.message, "data": {"status": 401}}
-                return JSONResponse(body, status_code=401)
+                return _refused(refusal.code, refusal.message, 401)
             try:
-                sent = _DECODER.decode(await request.body())
+                sent = _DECODER.decode(await request.body() or b"{}")
             except msgspec.DecodeError:
                 return _refused("rest_invalid_json", "Invalid JSON body passed.", 400)
             return answer(request, sent)
 
         return endpoint
+
+    # -- orders that are made by REST ----------------------------------------------------------------------------------
+
+    def make_order(self, request: Request, body: Any) -> Response:
+        """``POST /orders``, of which this store makes orders without lines: its clock is the wall clock."""
+        if body.get("line_items") or body.get("set_paid"):
+            return _refused("rest_invalid_param", "The simulated store makes orders without lines only.", 400)
+        at = datetime.now(UTC).replace(microsecond=0)
+        with change_state(self._path) as connection:
+            row = connection.execute("select body from orders order by id desc limit 1").fetchone()
+            (highest,) = connection.execute(
+                "select max(id) from (select id from orders union all select id from refunds)"
+            ).fetchone()
+            order_id = (highest or 0) + 1
+            metas = [{"id": order_id * 100 + step, **meta} for step, meta in enumerate(body.get("meta_data", []))]
+            dates = {"date_created": local_text(at, self._zone), "date_created_gmt": gmt_text(at)}
+            dates |= {"date_modified": dates["date_created"], "date_modified_gmt": dates["date_created_gmt"]}
+            emptied = dict.fromkeys(("date_paid", "date_paid_gmt", "date_completed", "date_completed_gmt"))
+            money = (
+                "total",
+                "total_tax",
+                "cart_tax",
+                "shipping_total",
+                "shipping_tax",
+                "discount_total",
+                "discount_tax",
+            )
+            lists = ("line_items", "tax_lines", "shipping_lines", "fee_lines", "coupon_lines", "refunds", "gift_cards")
+            order = {
+                **(_DECODER.decode(row["body"]) if row else {}),
+                "id": order_id, "number": str(order_id), "order_key": f"wc_order_{order_id}", "customer_id": 0,
+                "status": body.get("status", "pending"), "created_via": "rest-api", "transaction_id": "",
+                "payment_method": "", "payment_method_title": "", "currency": self._store.currency, "meta_data": metas,
+                **dates, **emptied, **dict.fromkeys(money, "0.00"), **{name: [] for name in lists},
+            }  # fmt: skip
+            values = (order_id, str(order_id), order["status"], *[int(at.timestamp())] * 2, 0, encode(order))
+            connection.execute("insert into orders values (?, ?, ?, ?, ?, ?, ?)", values)
+        return Response(encode(order), status_code=201, media_type=_JSON)
+
+    def trash_order(self, request: Request, body: Any) -> Response:
+        """``DELETE /orders/<id>`` without ``force``: into the trash."""
+        order_id = request.path_params["order_id"]
+        with change_state(self._path) as connection:
+            row = connection.execute("select body from orders where id = ?", (order_id,)).fetchone()
+            if row is None:
+                return _not_found("woocommerce_rest_shop_order_invalid_id", "Invalid ID.")
+            order = {**_DECODER.decode(row["body"]), "status": "trash"}
+            connection.execute("update orders set status = 'trash', body = ? where id = ?", (encode(order), order_id))
+        return self._json(encode(order), {})
 
     # -- stock ---------------------------------------------------------------------------------------------------------
 
@@ -439,12 +488,14 @@ def create_app(
     }
     methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
     writes = {
+        "/orders": shop.make_order,
         "/products/batch": shop.batch_of_products,
         "/products/{product_id:int}/variations/batch": shop.batch_of_variations,
     }
     app = Starlette(
         routes=[
             *(Route(f"{API}{path}", shop.writing(answer), methods=["POST"]) for path, answer in writes.items()),
+            Route(f"{API}/orders/{{order_id:int}}", shop.writing(shop.trash_order), methods=["DELETE"]),
             *(Route(f"{API}{path}", shop.guarded(answer), methods=methods) for path, answer in routes.items()),
         ],
         exception_handlers={404: _no_route, 405: _no_route},

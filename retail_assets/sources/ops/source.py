@@ -11,6 +11,7 @@ from retail_assets import money
 from retail_assets.contracts import Table, tables_of
 from retail_assets.ops import (
     attestations,
+    canaries,
     drift,
     exception_actions,
     links,
@@ -22,7 +23,7 @@ from retail_assets.ops import (
     replays,
     stock,
 )
-from retail_assets.settings import Settings
+from retail_assets.settings import Canary, Settings
 from retail_assets.sources.records import from_rows
 from retail_assets.sources.schema import dlt_columns
 from retail_assets.sources.warehouse import SCHEMA_CONTRACT
@@ -41,6 +42,7 @@ def ops_source(settings: Settings, operations: Engine) -> Sequence[DltResource]:
     readers: dict[str, Callable[[], Iterable[Row]]] = {
         "entities": lambda: _entities(settings),
         "stores": lambda: _stores(settings),
+        "canaries": lambda: _canaries(settings, operations),
         "store_stock": lambda: _store_stock(settings),
         "store_warehouses": lambda: _store_warehouses(settings),
         "stock_writes": lambda: stock.rows(operations),
@@ -108,6 +110,12 @@ def _stores(settings: Settings) -> Iterator[Row]:
             "entity_code": store.entity,
             "site_url": store.site_url or store.base_url,
         }
+
+
+def _canaries(settings: Settings, operations: Engine) -> Iterator[Row]:
+    limits = settings.configuration.canary or Canary(stores=("none",))  # pyright: ignore[reportCallIssue]
+    for row in canaries.rows(operations):
+        yield {**row, "late_after_minutes": limits.late_after_minutes}
 
 
 def _store_stock(settings: Settings) -> Iterator[Row]:

@@ -84,10 +84,17 @@ class StoreClient:
             HttpStatusError: the store refused it.
             HttpUnavailableError: there was no answer; whether it was done, only a look at the store tells.
         """
+        return self._write("POST", path, body)
+
+    def trash(self, path: str) -> Response:
+        """One DELETE below ``wc/v3``, sent exactly once: what is there goes to the trash. Raises as ``post`` does."""
+        return self._write("DELETE", path, None)
+
+    def _write(self, method: str, path: str, body: Mapping[str, Any] | None) -> Response:
         self._count_request()
         if self._plain_permalinks:
-            return self._http.request("POST", "", params={"rest_route": f"/{_API}/{path}"}, json=body)
-        return self._http.request("POST", f"wp-json/{_API}/{path}", json=body)
+            return self._http.request(method, "", params={"rest_route": f"/{_API}/{path}"}, json=body)
+        return self._http.request(method, f"wp-json/{_API}/{path}", json=body)
 
     def probe(self, path: str, params: Mapping[str, Any] | None = None) -> Response:
         """``get`` with hardly a retry."""

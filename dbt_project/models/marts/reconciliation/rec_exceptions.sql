@@ -3,6 +3,7 @@ with raised as (
         "int_exceptions_raised",
         "int_exceptions_journals",
         "int_exceptions_periods",
+        "int_exceptions_canaries",
     ]) | indent(4) }}
 ),
 

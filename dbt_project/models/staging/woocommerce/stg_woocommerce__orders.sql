@@ -1,3 +1,4 @@
+-- Canaries are no orders: they are in stg_woocommerce__canary_orders, and nowhere else.
 select
     orders.store_id || ':' || cast(orders.id as varchar) as order_key,
     orders.store_id,
@@ -46,3 +47,6 @@ select
 from {{ source('woocommerce', 'orders') }} as orders
 left join {{ source('woocommerce', 'deletions') }} as tombstones
     on orders.store_id = tombstones.store_id and orders.id = tombstones.id and tombstones.resource = 'orders'
+left join {{ source('ops', 'canaries') }} as canaries
+    on {{ joins_canary('orders', 'canaries') }}
+where canaries.token is null

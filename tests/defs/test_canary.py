@@ -1,0 +1,121 @@
+"""Canaries: placed over real HTTP in a small simulated store, seen in hand-made marts."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import msgspec
+import pytest
+from sqlalchemy import Engine
+from starlette.applications import Starlette
+
+from retail_assets import keys
+from retail_assets.defs.canary import canary_definitions
+from retail_assets.defs.canary.placing import META_KEY, CanaryError, missing, note_arrivals, place
+from retail_assets.ops import canaries
+from retail_assets.ops.store import open_store
+from retail_assets.sandbox.profiles import STORES
+from retail_assets.sandbox.storage import store_file
+from retail_assets.sandbox.woocommerce import create_app
+from retail_assets.settings import Canary, Settings, load_settings
+from retail_assets.sources.woocommerce.client import StoreClient
+from tests.support.server import running
+
+STORE = "cedar_us"
+NOW = datetime(2026, 11, 5, 12, tzinfo=UTC)
+_NAMES = ("CEDAR_US", "LINDEN_DE", "AOI_JP")
+_SECRETS = {f"{name}_CONSUMER_{part}": "secret" for name in _NAMES for part in ("KEY", "SECRET")}
+
+
+@pytest.fixture(params=[True])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
+    """A retailer whose American store takes canaries; by ``param`` its key may write."""
+    with store_file(tmp_path / "store.sqlite"):
+        pass
+    app = create_app(tmp_path / "store.sqlite", STORES[STORE], "secret", "secret", may_write=request.param)
+    outer = Starlette()
+    outer.mount(f"/{STORE}", app)
+    with running(outer) as url:
+        found = load_settings(
+            {"RETAIL_HOME": str(tmp_path), "RETAIL_AS_OF": NOW.isoformat(), "SANDBOX_URL": url} | _SECRETS
+        )
+        canary = Canary(stores=(STORE,))  # pyright: ignore[reportCallIssue]
+        yield replace(found, configuration=found.configuration.model_copy(update={"canary": canary}))
+    app.state.connection.close()
+
+
+@pytest.fixture
+def operations(settings: Settings) -> Iterator[Engine]:
+    engine = open_store(settings.operations_url)
+    yield engine
+    engine.dispose()
+
+
+def order(settings: Settings, order_id: int | None) -> dict[str, Any]:
+    with closing(StoreClient(next(one for one in settings.configuration.stores if one.id == STORE))) as client:
+        body = client.order(order_id or 0)
+    assert body is not None
+    return msgspec.json.decode(body)
+
+
+def test_a_canary_has_no_money_and_makes_way_for_the_next(settings: Settings, operations: Engine) -> None:
+    """A synthetic order that was paid, shipped or counted; or a shop full of them."""
+    first = place(settings, operations, STORE)
+    made = order(settings, first.order_id)
+    assert {(entry["key"], entry["value"]) for entry in made["meta_data"]} == {(META_KEY, first.token)}
+    assert (made["status"], Decimal(made["total"]), made["date_paid_gmt"]) == ("pending", 0, None)
+    assert (made["transaction_id"], made["line_items"]) == ("", [])
+    second = place(settings, operations, STORE)
+    assert order(settings, first.order_id)["status"] == "pending", "nobody has seen it yet"
+    canaries.seen(operations, first.token, loaded_at=NOW, now=NOW)
+    place(settings, operations, STORE)
+    assert [order(settings, one.order_id)["status"] for one in (first, second)] == ["trash", "pending"]
+
+
+@pytest.mark.parametrize("settings", [False], indirect=True)
+def test_a_store_that_does_not_take_it_is_told(settings: Settings, operations: Engine) -> None:
+    """A key that may only read was found out by a canary that stayed under way for ever."""
+    with pytest.raises(CanaryError, match=r"cedar_us has not taken the order .* write permissions"):
+        place(settings, operations, STORE)
+    (noted,) = canaries.all_of(operations)
+    assert (noted.state, noted.order_id, noted.answered_at) == ("refused", None, NOW)
+    with pytest.raises(CanaryError, match=r"linden_de is not one of canary\.stores"):
+        place(settings, operations, "linden_de")
+
+
+def test_what_the_marts_show_is_noted_and_what_is_late_is_told(settings: Settings, operations: Engine) -> None:
+    """Each build set the time of arrival anew, or a lost canary passed the check."""
+    with duckdb.connect(str(settings.warehouse_path)) as connection:
+        connection.execute("create schema marts")
+        connection.execute(
+            "create table marts.mon_canaries (canary_id varchar, store_id varchar, canary_status varchar, "
+            "placed_at timestamp, measured_at timestamp, loaded_at timestamp, seen_at timestamp, total_seconds bigint)"
+        )
+        token = canaries.begin(operations, STORE, now=NOW - timedelta(minutes=9))
+        row = "insert into marts.mon_canaries values (?, 'cedar_us', ?, ?, '2026-11-05 12:00:00', ?, null, 7260)"
+        connection.execute(row, [token, "arrived", "2026-11-05 11:51:00", "2026-11-05 11:55:00"])
+        assert (note_arrivals(settings, operations, connection), missing(connection)) == (1, [])
+        connection.execute(row, ["lost1", "lost", "2026-11-03 09:00:00", None])
+        connection.execute(row, ["old", "lost", "2026-10-20 09:00:00", None])
+    (noted,) = canaries.all_of(operations)
+    assert (noted.state, noted.loaded_at, noted.seen_at) == ("seen", NOW - timedelta(minutes=5), NOW)
+
+    definitions = canary_definitions(settings)
+    check = next(iter(definitions.asset_checks or ()))
+    assert isinstance(check, dg.AssetChecksDefinition)
+    with dg.DagsterInstance.ephemeral() as instance:
+        mart = dg.AssetSpec(dg.AssetKey(keys.mart_asset_path("mon_canaries")))
+        job = dg.Definitions(
+            assets=[mart],
+            asset_checks=[check],
+            jobs=[dg.define_asset_job("j", selection=dg.AssetSelection.checks(check))],
+        ).resolve_job_def("j")
+        (evaluation,) = job.execute_in_process(instance=instance).get_asset_check_evaluations()
+    assert not evaluation.passed
+    assert evaluation.description == "lost1 of cedar_us is lost, placed 121 minutes ago"
