@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import Engine
+from sqlalchemy.event import listen
 
 from retail_assets.ops import audit, inbox
 from retail_assets.ops.inbox import NewEvent, UnknownEventError, identity
-from retail_assets.ops.store import writing
+from retail_assets.ops.store import reading, writing
 
 NOW = datetime(2026, 11, 5, 12, tzinfo=UTC)
 
@@ -122,3 +123,20 @@ def test_bodies_are_forgotten_and_their_hashes_kept(store: Engine) -> None:
         inbox.requeue(connection, [1], "ada", "again", now=NOW)
     put(store, event())
     assert len(inbox.rows(store)) == 2
+
+
+def test_what_is_asked_at_every_tick_reads_only_what_waits(sqlite_store: Engine) -> None:
+    """With a million events done the sensor read all of them, bodies included, every five seconds."""
+    asked: list[tuple[str, tuple[object, ...]]] = []
+    listen(sqlite_store, "before_cursor_execute", lambda *found: asked.append((found[2], found[3])))
+    inbox.backlogs(sqlite_store)
+    inbox.unsorted(sqlite_store, limit=10)
+    inbox.begin(sqlite_store, "cedar_us", up_to=10, run_id="run", now=NOW)
+    inbox.depths(sqlite_store)
+    statements = [(sql, values) for sql, values in asked if "webhook_inbox" in sql]
+    assert len(statements) == 5
+    with reading(sqlite_store) as connection:
+        for sql, values in statements:
+            plan = "; ".join(row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values))
+            fits = ("ix_webhook_inbox_waiting", "COVERING INDEX", "(source=? AND state=?)")
+            assert any(words in plan for words in fits), (sql, plan)

@@ -32,7 +32,7 @@ LIMIT = 64 << 10
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningIntake]:
     """One intake for the module, with deadlines that a test can wait for."""
-    deadlines = Deadlines(head=0.3, body=0.3, answer=0.5, idle=1, checked_every=0.05)
+    deadlines = Deadlines(head=0.4, body=0.4, answer=2, idle=1, checked_every=0.05)
     with running_intake(
         tmp_path_factory.mktemp("intake"),
         limits=Limits(body_bytes=LIMIT),
@@ -274,7 +274,7 @@ def test_nobody_is_kept_waiting_by_a_store_that_hangs(intake: RunningIntake, mon
         started = time.monotonic()
         with pytest.raises(requests.ConnectionError):
             intake.send()
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 12
         still.set()
     # It comes again, and is there once.
     assert intake.send().status_code == 200

@@ -56,9 +56,15 @@ def events_sensor(settings: Settings) -> dg.SensorDefinition:
                 if backlog.due_at <= settings.now() and backlog.resources and backlog.source in instances
                 for request in _requested(context.instance, settings, instances[backlog.source], backlog)
             ]
+            today = settings.now().date().isoformat()
+            if context.cursor != today:
+                # It looks at every event that there is.
+                keep = timedelta(days=settings.configuration.webhooks.keep_bodies_days)
+                inbox.forget_bodies(engine, before=settings.now() - keep)
         finally:
             engine.dispose()
-        return dg.SensorResult(run_requests=requests, skip_reason=None if requests else "no event waits for its load")
+        skipped = None if requests else "no event waits for its load"
+        return dg.SensorResult(run_requests=requests, skip_reason=skipped, cursor=today)
 
     return sensor
 
@@ -88,8 +94,6 @@ def sort_events(engine: Engine, settings: Settings, instances: Mapping[str, Sour
         inbox.sort(engine, subjects)
         inbox.bury(engine, unusable, now=now)
         inbox.finish(engine, idle, reason="nothing is loaded of this kind", now=now)
-    keep = timedelta(days=settings.configuration.webhooks.keep_bodies_days)
-    inbox.forget_bodies(engine, before=now - keep)
 
 
 @contextmanager

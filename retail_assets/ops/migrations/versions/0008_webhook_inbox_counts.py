@@ -1,0 +1,18 @@
+"""An index to count the inbox by: without it each count reads every body."""
+
+from alembic import op
+
+revision = "0008"
+down_revision = "0007"
+branch_labels = None
+depends_on = None
+
+_NAME = "ix_webhook_inbox_source_state_received_at"
+
+
+def upgrade() -> None:
+    op.create_index(_NAME, "webhook_inbox", ["source", "state", "received_at"])
+
+
+def downgrade() -> None:
+    op.drop_index(_NAME, "webhook_inbox")
