@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 import yaml
-from croniter import croniter
+from croniter import CroniterError, croniter
 from dotenv import dotenv_values
 from pydantic import (
     AfterValidator,
@@ -129,6 +129,10 @@ def _cron(value: str) -> str:
         return f"{step} * * * *" if interval[2] == "m" else f"0 {step} * * *"
     if len(value.split()) != _CRON_FIELDS or not croniter.is_valid(value):
         raise ValueError("must be an interval such as 10m or 2h, or a cron expression such as 0 6 * * 1-5")
+    try:
+        croniter(value).get_next()
+    except CroniterError:
+        raise ValueError("never happens: there is no such day") from None
     return " ".join(value.split())
 
 

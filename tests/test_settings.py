@@ -98,6 +98,7 @@ def test_the_shipped_configuration_loads() -> None:
         ("stores.0.base_url", "https://shop.example:port", ["stores[0].base_url", "port"]),
         ("stores.0.poll", "7m", ["stores[0].poll", "'7m'", "divide the hour"]),
         ("stores.0.poll", "61 * * * *", ["stores[0].poll", "'61 * * * *'", "cron expression"]),
+        ("stores.0.poll", "0 0 30 2 *", ["stores[0].poll", "'0 0 30 2 *'", "never happens"]),
         ("schedules", {"daily_build": "* * * * * *"}, ["schedules.daily_build", "cron expression"]),
         ("stores.0.timeout_seconds", 0, ["stores[0].timeout_seconds", "'0'", "greater than 0"]),
         ("gateways.0.bank", "bank_xx", ["gateways[0].bank", "'bank_xx'", "bank_de, bank_jp, bank_us"]),

@@ -54,6 +54,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     )
     yield _examined("operations store", lambda: _operations(settings), "See operations.url in retail.yaml.")
     yield _sqlite_version(settings)
+    channels = ", ".join(channel.id for channel in configuration.operations.alerts.channels)
+    yield Finding("alerts", True, f"go to {channels}" if channels else "nobody is told: no operations.alerts.channels")
     yield _examined(
         "warehouse", lambda: _warehouse(settings), "End the process that holds it, or wait for its run to end."
     )
