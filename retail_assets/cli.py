@@ -197,6 +197,50 @@ def close_month(
 
 
 @app.command()
+def evidence(
+    entity: Annotated[str | None, typer.Argument(help="Entity, for example US.")] = None,
+    period: Annotated[str | None, typer.Argument(help="Month of its books, for example 2026-10.")] = None,
+    check_file: Annotated[
+        Path | None,
+        typer.Option("--check", metavar="FILE", help="Make this pack anew, and say whether it is equal."),
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", help="Write the pack to this file instead.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write what an auditor asks for about a month of an entity's books into one file, or check such a file."""
+    from retail_assets.commands import evidence as packs
+    from retail_assets.ops.periods import Period
+
+    settings = _settings()
+    if check_file is not None:
+        if entity is not None or output is not None:
+            _fail("--check takes a pack, which names its entity and month itself: leave the others out")
+        _existing_warehouse(settings)
+        with _explained():
+            checked = packs.check(settings, check_file)
+        if as_json:
+            _print_json(packs.checked_as_dict(checked))
+        else:
+            packs.print_checked(_console(), checked)
+        raise typer.Exit(0 if checked.ok else 1)
+    if entity is None or period is None:
+        _fail("say which entity and which month, for example: retail evidence US 2026-10")
+    _entities(settings, entity)
+    try:
+        month = Period.parse(period)
+    except ValueError as error:
+        _fail(str(error))
+    _existing_warehouse(settings)
+    with _explained():
+        pack = packs.gather(settings, entity, month)
+        path, aside = packs.write(settings, pack, output)
+    if as_json:
+        _print_json(packs.pack_as_dict(pack, path, aside))
+    else:
+        packs.print_pack(_console(), pack, path, aside)
+
+
+@app.command()
 def trace(
     identifier: Annotated[
         str, typer.Argument(help="Order number or key, payment, payout, bank reference or ERP document.")

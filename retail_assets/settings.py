@@ -859,6 +859,15 @@ class Configuration(_Model):
         """Every configured source instance: stores, gateways, banks, tax engines, ERPs, logistics providers."""
         return (*self.stores, *self.gateways, *self.banks, *self.tax, *self.erps, *self.fulfilment)
 
+    def sources_of(self, entity_code: str) -> tuple[Instance, ...]:
+        """Every source that an entity's books depend on, its ERP among them, by id."""
+        stores = tuple(store for store in self.stores if store.entity == entity_code)
+        owned = (item for item in (*self.gateways, *self.banks, *self.tax) if item.entity == entity_code)
+        names = {store.id for store in stores}
+        providers = (provider for provider in self.fulfilment if names & set(provider.stores))
+        found = (*stores, *owned, self.erp(self.entity(entity_code).erp), *providers)
+        return tuple(sorted(found, key=lambda item: item.id))
+
     def policy(self, entity_code: str) -> Policy:
         """What holds for an entity: its own decisions over the default ones."""
         overrides = self.policies.entities.get(entity_code, {})

@@ -721,12 +721,7 @@ class _Examination:
 
     def _instances(self) -> tuple[str, ...]:
         """Every source that this entity's books depend on."""
-        configuration, code = self.settings.configuration, self.entity.code
-        stores = {store.id for store in configuration.stores if store.entity == code}
-        owned = (*configuration.gateways, *configuration.banks, *configuration.tax)
-        names = stores | {item.id for item in owned if item.entity == code} | {self.entity.erp}
-        names |= {provider.id for provider in configuration.fulfilment if stores & set(provider.stores)}
-        return tuple(sorted(names))
+        return tuple(item.id for item in self.settings.configuration.sources_of(self.entity.code))
 
     def _rows(self, query: str, **parameters: Any) -> list[Row]:
         known = {

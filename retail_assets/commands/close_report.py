@@ -37,8 +37,8 @@ class Bar:
     kind: str
 
 
-def render(report: "Report") -> str:
-    """The page; the same report gives the same text."""
+def pages() -> Environment:
+    """The templates of pages that need nothing else; the same values give the same text."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -48,7 +48,13 @@ def render(report: "Report") -> str:
         keep_trailing_newline=True,
     )
     environment.filters["money"] = money
-    return environment.get_template("close.html.j2").render(
+    return environment
+
+
+def render(report: "Report") -> str:
+    """The page; the same report gives the same text."""
+    template = pages().get_template("close.html.j2")
+    return template.render(
         report=report,
         figures=report.figures,
         counts={status: sum(check.status == status for check in report.checks) for status in _MARKS},

@@ -1,10 +1,10 @@
 """The log of loads: what each source instance sent, and what became of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Row, select, tuple_
+from sqlalchemy import Connection, Engine, Row, func, select, tuple_
 
 from retail_assets.ops.models import load_log
 from retail_assets.ops.store import EXCLUDED, reading, upsert, writing
@@ -82,3 +82,26 @@ def _newest(connection: Connection) -> Iterator[Row[Any]]:
             newest.where(*(column == value for column, value in zip(_STATUS_COLUMNS[:3], row, strict=True)))
         ).one()
         row = connection.execute(statement.where(key > tuple_(*row))).one_or_none()
+
+
+def totals(engine: Engine, instance_ids: Sequence[str], *, since: datetime, until: datetime) -> list[dict[str, Any]]:
+    """What some source instances sent in a stretch of time, by (system, instance, resource), and what became of it.
+
+    A record that was sent twice is counted twice: polls look back.
+    """
+    keys = _STATUS_COLUMNS[:3]
+    counts = (load_log.c.received, load_log.c.loaded, load_log.c.quarantined)
+    statement = (
+        select(
+            *keys,
+            func.count().label("loads"),
+            *(func.sum(column).label(column.name) for column in counts),
+            func.min(load_log.c.loaded_at).label("first_loaded_at"),
+            func.max(load_log.c.loaded_at).label("last_loaded_at"),
+        )
+        .where(load_log.c.instance_id.in_(instance_ids), load_log.c.loaded_at.between(since, until))
+        .group_by(*keys)
+        .order_by(*keys)
+    )
+    with reading(engine) as connection:
+        return [dict(row) for row in connection.execute(statement).mappings()]
