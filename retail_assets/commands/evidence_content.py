@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, Final
 
 import duckdb
@@ -308,6 +309,7 @@ class Evidence:
             "journal/sources.csv": self._csv("journal_sources", self.journal_sources()),
             "postings/postings.csv": self._csv("postings", self.posted()),
             "postings/approvals.csv": self._csv("approvals", self.approved()),
+            "postings/certificates.csv": self._csv("certificates", self.issued()),
             **dict(self.certified()),
             "exceptions/exceptions.csv": self._csv("exceptions", self.exceptions()),
             "exceptions/actions.csv": self._csv("actions", self.actions()),
@@ -679,7 +681,7 @@ class Evidence:
         }
         proofs = {
             posting["posting_key"]: made.certificate_id
-            for made in self._certificates()
+            for made in self._certificates
             for posting in json.loads(made.body)["postings"]
         }
         found = []
@@ -746,10 +748,26 @@ class Evidence:
 
     def certified(self) -> Iterator[tuple[str, bytes]]:
         """The certificates that hold a posting of the month, as issued: each is the text that its name is a hash of."""
-        found = [(f"certificates/{made.certificate_id}.json", made.body.encode()) for made in self._certificates()]
-        self.figures["certificates"] = [name for name, _ in found]
-        yield from found
+        for made in self._certificates:
+            yield f"certificates/{made.certificate_id}.json", made.body.encode()
 
+    def issued(self) -> list[Row]:
+        """The entries of the audit log that name them: at their hashes the proofs of single postings end."""
+        found = []
+        for made in self._certificates:
+            entry = certificates.issued_entry(self.operations, made.certificate_id)
+            found.append(
+                {
+                    "certificate_id": made.certificate_id,
+                    "run_id": made.run_id,
+                    "issued_at": made.issued_at,
+                    "audit_seq": entry.seq,
+                    "audit_entry_hash": entry.entry_hash,
+                }
+            )
+        return found
+
+    @cached_property
     def _certificates(self) -> list[certificates.Certificate]:
         wanted = {posting.posting_key for posting in self.postings}
         return [

@@ -117,6 +117,7 @@ def _work(settings: Settings) -> None:
         "audit_to": covered.entries[-1].seq,
         "previous": covered.previous,
         "postings": [{"posting_key": one.subject} for one in covered.entries],
+        "postings_root": "0" * 64,
     }
     certificates.issue(store, body, actor="ann", now=NOW)
     for day, received in ((1, 99), (20, 10), (25, 7)):
@@ -191,6 +192,8 @@ def test_the_pack_proves_itself(pack: Pack) -> None:
     assert {row["path"]: row["sha256"] for row in manifest["files"]} == sums
     (certificate,) = [name for name in sums if name.startswith("certificates/")]
     assert certificate == f"certificates/{sums[certificate]}.json"
+    (issued,) = rows(pack, "postings/certificates.csv")
+    assert (issued["certificate_id"], len(issued["audit_entry_hash"])) == (sums[certificate], 64)
 
 
 def test_records_lead_to_the_journal_and_the_amounts_agree(pack: Pack) -> None:
