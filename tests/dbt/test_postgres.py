@@ -19,13 +19,14 @@ import dlt
 import duckdb
 import pytest
 from dlt.sources import DltSource
-from sqlalchemy import Engine
+from sqlalchemy import Engine, insert
 
 from retail_assets.commands.home import prepare_home
 from retail_assets.defs.ingest.instances import source_instances
 from retail_assets.ops import exception_actions, links, replays
 from retail_assets.ops.exception_actions import Seen
 from retail_assets.ops.links import Wanted
+from retail_assets.ops.models import canaries
 from retail_assets.ops.replays import Outcome
 from retail_assets.ops.store import open_store, writing
 from retail_assets.settings import Settings, Stock
@@ -216,6 +217,9 @@ def _work(operations: Engine) -> None:
     )  # fmt: skip
     now = datetime(2026, 11, 1, 9, 30, tzinfo=UTC)
     with writing(operations) as connection:
+        # Its token is a fixed one: both stores must have the same.
+        canary = {"token": "0" * 32, "store_id": "cedar_us", "state": "placed", "order_id": 1}
+        connection.execute(insert(canaries).values(**canary, placed_at=now, answered_at=now))
         exception_actions.act(connection, "resolve", [seen], actor="ann", now=now, reason="paid in cash")
         wanted = Wanted("payment_order", "g:1", "s:1", "US", Decimal("12.50"), "USD")
         links.link(connection, wanted, actor="ann", now=now, reason="a letter", needs_approval=True)
