@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -35,6 +36,7 @@ _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 _LOCK_WAIT_SECONDS: Final = 600
 _CHUNK: Final = 1 << 20
 _LARGEST_LIST: Final = 16 << 20
+_LARGEST_PACK: Final = 8 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ def check(settings: Settings, path: Path) -> Checked:
     try:
         with zipfile.ZipFile(path) as archive:
             manifest, found, digest = _opened(path, archive)
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
         raise CommandError(f"{path} cannot be read as a pack of evidence: {error}") from error
     code, month = manifest["entity_code"], manifest["period"]
     known = [entity.code for entity in settings.configuration.entities]
@@ -284,7 +286,11 @@ def _sealed(entity_code: str, period: Period, as_of: str, files: dict[str, bytes
 
 def _opened(path: Path, archive: zipfile.ZipFile) -> tuple[dict[str, Any], dict[str, str], str]:
     """The manifest of a pack, the hash that each of its files has, and that of its list of hashes."""
-    names = {entry.filename.partition("/")[2]: entry for entry in archive.infolist()}
+    entries = archive.infolist()
+    names = {entry.filename.partition("/")[2]: entry for entry in entries}
+    # Of two entries with one name each program shows another one; no more is read than an entry says it has.
+    if len(names) < len(entries) or sum(entry.file_size for entry in entries) > _LARGEST_PACK:
+        raise CommandError(f"{path} is no pack of evidence: it has two files of one name, or more than 8 GB")
     if MANIFEST not in names or names[MANIFEST].file_size > _LARGEST_LIST:
         raise CommandError(f"{path} is no pack of evidence: it has no {MANIFEST}")
     try:

@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -343,6 +344,16 @@ def test_a_pack_that_was_changed_is_told(pack: Pack, home: Path, tmp_path: Path)
     sealed.write_bytes(zipped(replace(made, files=careful)))
     checked = check(settings, sealed)
     assert (checked.ok, checked.damaged, checked.differing) == (False, (), (name,))
+    double = tmp_path / "double.zip"
+    double.write_bytes(zipped(made))
+    with pytest.warns(UserWarning, match="Duplicate name"), zipfile.ZipFile(double, "a") as archive:
+        archive.writestr(f"US-2026-10/{name}", forged)
+    with pytest.raises(CommandError, match="two files of one name"):
+        check(settings, double)
+    broken = tmp_path / "broken.zip"
+    broken.write_bytes(zipped(made).replace(zlib.compress(made.files["SHA256SUMS"], 6)[2:12], b"0123456789"))
+    with pytest.raises(CommandError, match="cannot be read"):
+        check(settings, broken)
 
 
 def test_evidence_is_not_written_over(spoiled: Path) -> None:
