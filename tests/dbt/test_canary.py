@@ -10,7 +10,12 @@ from tests.dbt.compiled import Compiled
 #: All that may know of a synthetic order. What reads the mart of exceptions is told of late ones, not of orders.
 KNOWS = {"int_canaries_travelled", "mon_canaries", "int_exceptions_canaries", "rec_exceptions"}
 #: Of what stores say of orders, all that reads it as it came.
-READS_RAW_ORDERS = {"stg_woocommerce__orders", "stg_woocommerce__canary_orders", "stg_woocommerce__shipments"}
+READS_RAW_ORDERS = {
+    "stg_woocommerce__orders",
+    "stg_woocommerce__orders_held",
+    "stg_woocommerce__canary_orders",
+    "stg_woocommerce__shipments",
+}
 
 
 @pytest.fixture(scope="module")

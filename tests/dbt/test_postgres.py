@@ -23,11 +23,12 @@ from sqlalchemy import Engine, insert
 
 from retail_assets.commands.home import prepare_home
 from retail_assets.defs.ingest.instances import source_instances
-from retail_assets.ops import exception_actions, links, replays
+from retail_assets.ops import exception_actions, links, replays, stock
 from retail_assets.ops.exception_actions import Seen
 from retail_assets.ops.links import Wanted
 from retail_assets.ops.models import canaries
 from retail_assets.ops.replays import Outcome
+from retail_assets.ops.stock import Settled
 from retail_assets.ops.store import open_store, writing
 from retail_assets.settings import Settings, Stock
 from retail_assets.sources.ops.source import ops_source
@@ -204,9 +205,17 @@ def _sources(settings: Settings) -> Iterator[tuple[str, str, DltSource]]:
     operations = open_store(settings.operations_url)
     _work(operations)
     try:
-        yield "ops", "operations", ops_source(settings, operations)
+        yield "ops", "operations", ops_source(_with_stock(settings), operations)
     finally:
         operations.dispose()
+
+
+def _with_stock(settings: Settings) -> Settings:
+    """The retailer with a store that sells from the ERP's warehouse."""
+    block = Stock(warehouses=("Stores - CP",), safety_quantity=Decimal("1.5"))  # pyright: ignore[reportCallIssue]
+    found = settings.configuration
+    stores = tuple(one.model_copy(update={"stock": block if one.id == "cedar_us" else None}) for one in found.stores)
+    return replace(settings, configuration=found.model_copy(update={"stores": stores}))
 
 
 def _work(operations: Engine) -> None:
@@ -225,6 +234,11 @@ def _work(operations: Engine) -> None:
         links.link(connection, wanted, actor="ann", now=now, reason="a letter", needs_approval=True)
         replay = replays.start(connection, "order", "s:1", actor="ann", reason="the hook was lost", now=now)
         replays.finish(connection, replay, Outcome("succeeded", 1, 1), now=now)
+        connection.execute(insert(canaries).values(token="t1", store_id="cedar_us", state="placing", placed_at=now))
+    write = stock.write_of("cedar_us", 10, None, "CP-BOARD", "run", Decimal(50), Decimal(7))
+    stock.note_sent(operations, [write], actor="ann", now=now)
+    stock.note_settled(operations, [Settled(write, "confirmed", Decimal(7))], actor="ann", now=now)
+    stock.note_confirmed(operations, "cedar_us", {"CP-BOARD": (Decimal(7), now)})
 
 
 def test_every_table_is_equal_row_for_row(engines: Engines) -> None:

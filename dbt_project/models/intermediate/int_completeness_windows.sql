@@ -19,14 +19,6 @@ sweeps as (
     from {{ ref('stg_woocommerce__order_sweeps') }}
 ),
 
-held_orders as (
-    select
-        store_id,
-        count(*) as order_count
-    from {{ ref('stg_woocommerce__orders') }}
-    group by store_id
-),
-
 checks as (
     select
         'records_received' as check_name,
@@ -147,7 +139,7 @@ checks as (
             ("findings", "sweeps.finding_count"),
         ]) }} as evidence
     from sweeps
-    left join held_orders on sweeps.store_id = held_orders.store_id
+    left join {{ ref('stg_woocommerce__orders_held') }} as held_orders on sweeps.store_id = held_orders.store_id
     where sweeps.recency = 1
 )
 

@@ -64,7 +64,7 @@ in_store as (
         levels.is_stock_managed,
         levels.allows_backorders,
         case
-            when read_back.settled_at > levels.counted_at then read_back.read_back_quantity
+            when read_back.settled_at >= levels.counted_at then read_back.read_back_quantity
             else levels.available_quantity
         end as available_quantity,
         greatest(levels.counted_at, coalesce(read_back.settled_at, levels.counted_at)) as counted_at,
