@@ -157,9 +157,9 @@ def engines(project: Compiled, tmp_path_factory: pytest.TempPathFactory) -> Iter
         deliveries = sorted((first / "inbox" / "lager_de").glob("shipments_*.csv"))[0]
         deliveries.write_text(deliveries.read_text(encoding="utf-8") + _BROKEN_SHIPMENT, encoding="utf-8")
         shutil.copytree(first / "inbox", second / "inbox")
-        _load_duckdb(_with_stock(world.settings()))
+        _load_duckdb(world.settings())
         postgres = PostgresWarehouse.created(server)
-        _load_postgres(_with_stock(Retailer(second, world.server).settings()), postgres)
+        _load_postgres(Retailer(second, world.server).settings(), postgres)
         with duckdb.connect(str(first / "warehouse.duckdb")) as connection:
             connection.execute(";".join(_A_PAYMENT_WITHOUT_REFERENCES))
         postgres.rows(*_A_PAYMENT_WITHOUT_REFERENCES, "select 1 as done")
@@ -169,16 +169,6 @@ def engines(project: Compiled, tmp_path_factory: pytest.TempPathFactory) -> Iter
             built = run_dbt(second, _MODELS_AND_THEIR_RULES)
         assert built.returncode == 0, built.stdout[-4000:]
         yield Engines(in_duckdb.path, postgres)
-
-
-def _with_stock(settings: Settings) -> Settings:
-    """With a warehouse of the ERP as the stock of one store."""
-    stock = Stock(warehouses=("Stores - CP",))  # pyright: ignore[reportCallIssue]
-    stores = tuple(
-        one.model_copy(update={"stock": stock}) if one.id == "cedar_us" else one
-        for one in settings.configuration.stores
-    )
-    return replace(settings, configuration=settings.configuration.model_copy(update={"stores": stores}))
 
 
 def _load_duckdb(settings: Settings) -> None:

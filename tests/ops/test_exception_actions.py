@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
@@ -74,7 +75,7 @@ def test_an_exception_goes_its_way(store: Engine) -> None:
     ],
 )
 def test_what_says_nothing_is_refused(
-    store: Engine, action: exception_actions.Action, what: dict[str, object], message: str
+    store: Engine, action: exception_actions.Action, what: dict[str, Any], message: str
 ) -> None:
     """Evidence without a person, a reason or a day explains nothing later; nothing of it may stay behind."""
     with pytest.raises(ExceptionActionError, match=message):
