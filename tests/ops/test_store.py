@@ -1,11 +1,14 @@
 """Opening, migrating and locking the operations store."""
 
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -20,6 +23,7 @@ from retail_assets.ops.store import (
     LockHeldError,
     StoreError,
     StoreTooNewError,
+    _write_ahead,  # pyright: ignore[reportPrivateUsage]
     exclusive,
     migrate,
     open_store,
@@ -99,6 +103,21 @@ def test_many_processes_may_open_a_new_store_at_once(tmp_path: Path, postgres: C
     for url in (f"sqlite:///{tmp_path / 'new.sqlite'}", postgres(migrated=False)):
         children = [subprocess.Popen([sys.executable, "-c", code, url], stderr=subprocess.PIPE) for _ in range(2)]
         assert [(child.wait(timeout=60), child.communicate()[1]) for child in children] == [(0, b"")] * 2
+
+
+def test_nobody_loses_the_race_for_write_ahead(tmp_path: Path) -> None:
+    """SQLite's own patience ends where a new file becomes write-ahead: of several who open it at once, one failed."""
+    barrier = threading.Barrier(4)
+
+    def opened(path: Path) -> None:
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            barrier.wait(timeout=30)
+            _write_ahead(connection.cursor())
+            connection.execute("CREATE TABLE IF NOT EXISTS one (a INTEGER)")
+
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(200):
+            list(pool.map(opened, [tmp_path / f"{number}.sqlite"] * 4))
 
 
 def test_a_reader_keeps_no_writer_out(sqlite_store: Engine, tmp_path: Path) -> None:
