@@ -62,6 +62,7 @@ class Models:
                 settlement_key varchar, bank_line_key varchar, match_rule varchar, matched_amount decimal(18, 4)
             );
             create table intermediate.int_bank_pass_1_reference as from intermediate.int_bank_pass_0_key;
+            create table intermediate.int_bank_pass_manual as from intermediate.int_bank_pass_0_key;
             create table intermediate.int_bank_named (
                 settlement_key varchar, bank_line_key varchar, payout_amount decimal(18, 4),
                 bank_amount decimal(18, 4), payouts_of_line bigint
