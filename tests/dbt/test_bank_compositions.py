@@ -1,17 +1,19 @@
 """Payouts and bank lines that add up: what the models find, against every combination tried one by one."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import combinations
+from pathlib import Path
 
 import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.dbt.warehouse import Warehouse
+from tests.dbt.compiled import Compiled
 
 pytestmark = pytest.mark.slow
 
@@ -41,12 +43,10 @@ class Bank:
 class Models:
     """The models' own SQL, on tables that hold nothing but one account."""
 
-    def __init__(self, warehouse: Warehouse) -> None:
-        compiled = warehouse.dbt("compile", "--select", *_MODELS)
-        assert compiled.returncode == 0, compiled.stdout[-4000:]
-        folder = warehouse.home / "dbt" / "compiled" / "retail" / "models" / "intermediate"
-        self._queries = {name: (folder / f"{name}.sql").read_text(encoding="utf-8") for name in _MODELS}
-        self._connection = duckdb.connect(str(warehouse.path))
+    def __init__(self, project: Compiled, path: Path) -> None:
+        manifest = json.loads((project.warehouse.home / "dbt" / "manifest.json").read_text(encoding="utf-8"))
+        self._queries = {name: manifest["nodes"][f"model.retail.{name}"]["compiled_code"] for name in _MODELS}
+        self._connection = duckdb.connect(str(path))
         self._connection.execute("""
             create schema if not exists staging;
             create schema if not exists intermediate;
@@ -119,8 +119,8 @@ class Models:
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
-    made = Models(Warehouse(tmp_path_factory.mktemp("retail_home")))
+def models(project: Compiled, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
+    made = Models(project, tmp_path_factory.mktemp("retail_home") / project.warehouse.path.name)
     yield made
     made.close()
 

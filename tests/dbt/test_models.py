@@ -95,7 +95,6 @@ def test_a_mart_that_is_a_view_refuses_nulls(built: Warehouse, manifest: dict[st
     built.execute("delete from intermediate.int_orders_judged")
     assert refused.returncode != 0
     assert "NOT NULL constraint failed: rec_orders.order_key" in refused.stdout
-    assert built.dbt("run", "--select", "rec_orders").returncode == 0
 
 
 def test_only_the_three_schemas_are_written(built: Warehouse) -> None:

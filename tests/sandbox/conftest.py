@@ -20,6 +20,9 @@ from retail_assets.sandbox.profiles import (
     store_credentials,
 )
 from retail_assets.sandbox.server import RunningServer, running_server
+from tests.dbt.conftest import project
+
+__all__ = ["project", "sandbox", "world", "world_home"]
 
 CREDENTIALS = {
     **{name: f"ck_{store_id}" for store_id in STORES for name in store_credentials(store_id)[:1]},
