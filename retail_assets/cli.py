@@ -1026,11 +1026,31 @@ def webhooks_serve(
 
 @webhooks.command("status")
 def webhooks_status(as_json: Json = False) -> None:
-    """Show what is in the inbox: what waits, what was loaded, what was given up and why."""
+    """Show whether the stores send, and what is in the inbox: what waits, was loaded, was given up and why."""
     from retail_assets.commands.webhooks import print_status, status
 
     found = status(_settings())
     _print_json(found) if as_json else print_status(_console(), found)
+
+
+@webhooks.command("enable")
+def webhooks_enable(
+    store: Annotated[str, typer.Argument(help="Store, for example cedar_us.")], as_json: Json = False
+) -> None:
+    """Have a store send again the webhooks that WooCommerce has switched off; its key has to be read/write."""
+    from retail_assets.commands.webhooks import enable
+
+    with _explained():
+        enabled = enable(_settings(), store)
+    if as_json:
+        _print_json({"store_id": store, "enabled": enabled})
+        return
+    for one in enabled:
+        _console().print(
+            f"webhook {one['webhook_id']} ({one['topic']}) was {one['status']} and is active", highlight=False
+        )
+    if not enabled:
+        _console().print(f"all webhooks of {store} for us are active", highlight=False)
 
 
 @config.command("schema")
@@ -1121,11 +1141,11 @@ def sandbox_change(
 
 @sandbox.command("break")
 def sandbox_break(
-    what: Annotated[str, typer.Argument(help="bank-file or order.")],
-    where: Annotated[str, typer.Argument(help="A bank id for bank-file, a store id for order.")],
+    what: Annotated[str, typer.Argument(help="bank-file, order or webhooks.")],
+    where: Annotated[str, typer.Argument(help="A bank id for bank-file, a store id for order and webhooks.")],
 ) -> None:
-    """Spoil the simulated retailer's data, to see what the chain makes of a corrupt file or an impossible order."""
-    from retail_assets.sandbox.datafaults import corrupt_bank_file, impossible_order
+    """Spoil the simulated retailer's data: a corrupt file, an impossible order, webhooks that are switched off."""
+    from retail_assets.sandbox.datafaults import corrupt_bank_file, disabled_webhooks, impossible_order
 
     settings = _settings()
     try:
@@ -1133,8 +1153,10 @@ def sandbox_break(
             spoiled = f"{corrupt_bank_file(settings.home, where)} breaks off in the middle of an entry"
         elif what == "order":
             spoiled = f"order {impossible_order(settings.home, where)} of {where} has an impossible total"
+        elif what == "webhooks":
+            spoiled = f"{disabled_webhooks(settings.home, where)} webhooks of {where} are disabled"
         else:
-            _fail(f"{what!r} cannot be spoiled: use bank-file or order")
+            _fail(f"{what!r} cannot be spoiled: use bank-file, order or webhooks")
     except (ValueError, FileNotFoundError) as error:
         _fail(str(error))
     _console().print(spoiled, highlight=False)

@@ -56,6 +56,8 @@ def raw_asset_path(system: str, instance: str, table: str) -> list[str]:
 #: Checks of every raw asset: nothing was lost on the way, and its records still have the shape they had.
 ACCOUNTED_CHECK: Final = "records_accounted_for"
 SHAPE_CHECK: Final = "shape"
+#: Check of a store's orders: it still sends us its webhooks. It warns and holds nothing, and alerts all the same.
+WEBHOOKS_CHECK: Final = "webhooks_sent"
 
 
 def source_group(instance: str) -> str:

@@ -13,10 +13,12 @@ from rich.table import Table
 
 from retail_assets.commands.home import prepare_home
 from retail_assets.defs.ingest.instances import source_instances
+from retail_assets.defs.ingest.webhooks import REFUSED, watched_store, webhooks_of
 from retail_assets.erp.factory import poster_for, takes_postings
 from retail_assets.http import HttpError, HttpStatusError
 from retail_assets.ops.store import open_store
-from retail_assets.settings import Erp, Settings
+from retail_assets.settings import Erp, Settings, Store
+from retail_assets.sources.woocommerce.hooks import WebhooksRefusedError, trouble_with
 
 # Versions 3.7.0 to 3.51.2 of SQLite can lose a commit when the WAL is reset under two writers; we keep to one writer.
 _SAFE_SQLITE: Final = (3, 51, 3)
@@ -66,6 +68,13 @@ def examine(settings: Settings) -> Iterator[Finding]:
                 f"{_WORDS[instance.configured.section()]} {instance.instance}",
                 instance.examine,
                 f"Check the block of {instance.instance} in retail.yaml.",
+            )
+        store = watched_store(instance)
+        if store is not None:
+            yield _examined(
+                f"webhooks of {store.id}",
+                lambda store=store: _webhooks(store),
+                f"See docs/webhooks.md; when the intake answers: retail webhooks enable {store.id}",
             )
     for erp in filter(takes_postings, configuration.erps):
         yield _examined(
@@ -130,6 +139,16 @@ def _warehouse(settings: Settings) -> str:
         query = "select count(*) from information_schema.tables where table_schema = 'marts'"
         marts = connection.execute(query).fetchall()[0][0]
     return f"{marts} marts"
+
+
+def _webhooks(store: Store) -> str:
+    try:
+        found = webhooks_of(store)
+    except WebhooksRefusedError:
+        return REFUSED
+    if trouble := trouble_with(found):
+        raise RuntimeError("; ".join(trouble))
+    return f"{len(found)}, all active"
 
 
 def _erp(erp: Erp) -> str:

@@ -14,6 +14,7 @@ from retail_assets.sandbox.catalogue import gmt_text, local_text
 from retail_assets.sandbox.generator import read_world
 from retail_assets.sandbox.profiles import BANKS, STORES
 from retail_assets.sandbox.storage import change_state, encode
+from retail_assets.sandbox.woo_webhooks import change_webhooks
 
 _BROKEN: Final = "_broken"
 _PLANTED_FILE: Final = "planted_faults.json"
@@ -83,6 +84,17 @@ def impossible_order(home: Path, store_id: str, total: str = IMPOSSIBLE_AMOUNTS[
     key = f"{store_id}:{order_id}"
     _note(home, {"what": f"order {key} with total {total}", "order_key": key, "good_total": good_total})
     return order_id
+
+
+def disabled_webhooks(home: Path, store_id: str) -> int:
+    """Switch all webhooks of a store off, as WooCommerce does after some failures; returns how many.
+
+    Raises:
+        ValueError: there is no such store.
+        FileNotFoundError: no world was generated.
+    """
+    with _store(home, store_id) as (connection, _):
+        return len(change_webhooks(connection, store_id, "disabled"))
 
 
 def mend_order(home: Path, store_id: str, order_id: int) -> None:

@@ -9,18 +9,61 @@ import hashlib
 import hmac
 import json
 import re
+import sqlite3
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import requests
 
-from retail_assets.sandbox.storage import change_state
+from retail_assets.sandbox.storage import change_state, encode
 from retail_assets.sandbox.woo_changes import NoSuchOrderError
 
 _TIMEOUT_SECONDS: Final = 10
 #: Answers in a row that are no success, after which WooCommerce switches a webhook off.
 _MOST_FAILURES: Final = 6
+#: Where `retail webhooks serve` listens unless told otherwise.
+_INTAKE: Final = "http://127.0.0.1:8770"
+_TOPICS: Final = {
+    "order.created": ["woocommerce_new_order"],
+    "order.updated": ["woocommerce_update_order", "woocommerce_order_refunded"],
+    "order.deleted": ["wp_trash_post", "woocommerce_trash_order"],
+    "order.restored": ["untrashed_post", "woocommerce_untrash_order"],
+}
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
+
+
+def webhooks_of(connection: sqlite3.Connection, store_id: str) -> list[dict[str, Any]]:
+    """The webhooks of a store as its API lists them: four, until one is changed, to an intake on this machine."""
+    rows = connection.execute("select body from documents where resource = 'webhooks' order by id").fetchall()
+    if rows:
+        return [json.loads(row["body"]) for row in rows]
+    return [
+        {
+            "id": number,
+            "name": topic,
+            "status": "active",
+            "topic": topic,
+            "resource": "order",
+            "event": topic.partition(".")[2],
+            "hooks": hooks,
+            "delivery_url": f"{_INTAKE}/webhooks/{store_id}",
+        }
+        for number, (topic, hooks) in enumerate(_TOPICS.items(), start=1)
+    ]
+
+
+def change_webhooks(
+    connection: sqlite3.Connection, store_id: str, status: str, webhook_id: int | None = None
+) -> list[dict[str, Any]]:
+    """Move one webhook of a store, or all, to another status; returns those that were moved."""
+    listed = webhooks_of(connection, store_id)
+    moved = [one for one in listed if webhook_id in (None, one["id"])]
+    for one in moved:
+        one["status"] = status
+    connection.execute("delete from documents where resource = 'webhooks'")
+    values = [("webhooks", one["id"], 0, 0, 0, encode(one)) for one in listed]
+    connection.executemany("insert into documents values (?, ?, ?, ?, ?, ?)", values)
+    return moved
 
 
 class StoreWebhooks:
@@ -71,6 +114,9 @@ class StoreWebhooks:
             )
             statuses.append(answer.status_code)
             self._failures = 0 if answer.ok else self._failures + 1
+            if not self.is_active:
+                with change_state(self._state) as connection:
+                    change_webhooks(connection, self._state.stem, "disabled")
         return statuses
 
     def _headers(self, topic: str, body: bytes) -> dict[str, str]:

@@ -32,6 +32,7 @@ from retail_assets.sandbox.woo_query import (
     page_of,
     statuses_of,
 )
+from retail_assets.sandbox.woo_webhooks import change_webhooks, webhooks_of
 
 _ORDER_BY: Final = ("date", "id", "include", "title", "slug", "modified")
 # All bounds are exclusive.
@@ -161,6 +162,23 @@ class WooCommerceStore:
             order = {**_DECODER.decode(row["body"]), "status": "trash"}
             connection.execute("update orders set status = 'trash', body = ? where id = ?", (encode(order), order_id))
         return self._json(encode(order), {})
+
+    # -- webhooks ------------------------------------------------------------------------------------------------------
+
+    def webhooks(self, request: Request) -> Response:
+        """``GET /webhooks``, of whatever status; their secrets are not told."""
+        return self._json(encode(webhooks_of(self._state, self._store.store_id)), {})
+
+    def change_webhook(self, request: Request, body: Any) -> Response:
+        """``POST /webhooks/<id>``, of which this store changes the status only."""
+        status = body.get("status")
+        if status not in ("active", "paused", "disabled"):
+            return _refused("rest_invalid_param", "Invalid parameter(s): status", 400)
+        with change_state(self._path) as connection:
+            moved = change_webhooks(connection, self._store.store_id, status, request.path_params["webhook_id"])
+        if not moved:
+            return _not_found("woocommerce_rest_shop_webhook_invalid_id", "Invalid ID.")
+        return self._json(encode(moved[0]), {})
 
     # -- stock ---------------------------------------------------------------------------------------------------------
 
@@ -483,12 +501,14 @@ def create_app(
         "/customers": shop.customers,
         "/customers/{customer_id:int}": shop.customer,
         "/taxes": shop.taxes,
+        "/webhooks": shop.webhooks,
         "/system_status": shop.system_status,
         "/data/currencies/current": shop.currency,
     }
     methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
     writes = {
         "/orders": shop.make_order,
+        "/webhooks/{webhook_id:int}": shop.change_webhook,
         "/products/batch": shop.batch_of_products,
         "/products/{product_id:int}/variations/batch": shop.batch_of_variations,
     }

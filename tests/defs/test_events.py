@@ -12,11 +12,14 @@ import duckdb
 import pytest
 
 from retail_assets import keys
-from retail_assets.commands.webhooks import senders_of
+from retail_assets.commands import CommandError
+from retail_assets.commands.webhooks import enable, senders_of, status
 from retail_assets.definitions import build_ingest_definitions
+from retail_assets.defs.alerts.causes import of_run
 from retail_assets.defs.ingest.events import events_sensor
-from retail_assets.ops import inbox, load_log
+from retail_assets.ops import audit, inbox, load_log
 from retail_assets.ops.store import writing
+from retail_assets.sandbox.datafaults import disabled_webhooks
 from retail_assets.sandbox.generator import generate
 from retail_assets.sandbox.profiles import STORES
 from retail_assets.sandbox.server import RunningServer, running_server
@@ -200,3 +203,37 @@ def test_an_event_of_a_gateway_loads_what_changed_there(line: Line) -> None:
     assert line.load(request).success
     assert line.intake.events()[-1]["state"] == "done"
     assert line.query("select count(*) > 0 from raw_stripe.payouts where gateway_id = 'stripe_us'") == [(True,)]
+
+
+def test_webhooks_that_were_switched_off_are_told(line: Line) -> None:
+    """WooCommerce ended its webhooks without a word, and events came with the polls for weeks; the load never fails."""
+    disabled_webhooks(line.settings.home, "cedar_us")
+    run = line.load()
+    assert run.success
+    (check,) = [one for one in run.get_asset_check_evaluations() if one.check_name == keys.WEBHOOKS_CHECK]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "webhook 2 (order.updated) is disabled" in (check.description or "")
+    (cause,), _ = of_run(line.settings, line.instance, line.instance.get_runs(limit=1)[0])
+    assert cause.cause == f"check:{ORDERS.to_user_string()}:{keys.WEBHOOKS_CHECK}"
+    assert "retail webhooks enable cedar_us" in cause.what_to_do
+
+    enabled = enable(line.settings, "cedar_us")
+    assert [(one["webhook_id"], one["status"]) for one in enabled] == [(number, "disabled") for number in range(1, 5)]
+    noted = audit.entries(line.intake.engine, action="webhook_enabled")
+    assert {entry.subject for entry in noted} == {f"webhook:cedar_us:{number}" for number in range(1, 5)}
+    assert enable(line.settings, "cedar_us") == []
+    run = line.load()
+    _, gone = of_run(line.settings, line.instance, line.instance.get_runs(limit=1)[0])
+    assert cause.cause in gone
+
+
+def test_a_key_that_may_not_write_is_told_so(line: Line) -> None:
+    """Webhooks were said to be on again, and the store had refused it; or the stack trace of a 401 was shown."""
+    disabled_webhooks(line.settings.home, "linden_de")
+    with pytest.raises(CommandError, match="needs read/write permission"):
+        enable(line.settings, "linden_de")
+    with pytest.raises(CommandError, match="is no WooCommerce store"):
+        enable(line.settings, "stripe_us")
+    seen = {store["store_id"]: store for store in status(line.settings)["stores"]}
+    assert len(seen["linden_de"]["trouble"]) == 4
+    assert seen["aoi_jp"]["said"] == "4 webhooks for us, all active"

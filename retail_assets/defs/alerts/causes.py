@@ -51,6 +51,8 @@ def of_run(settings: Settings, instance: dg.DagsterInstance, run: dg.DagsterRun)
             name = f"check:{check.asset_key.to_user_string()}:{check.check_name}"
             if check.passed:
                 gone.append(name)
+            elif check.check_name == keys.WEBHOOKS_CHECK:
+                found.append(_failed_check(settings, name, check, run.run_id))
             elif check.severity is dg.AssetCheckSeverity.ERROR:
                 failing_checks.add(step)
                 found.append(_failed_check(settings, name, check, run.run_id))
@@ -151,6 +153,10 @@ def _failed_check(settings: Settings, name: str, check: dg.AssetCheckEvaluation,
     if path[0].startswith("raw_"):
         owner = SYSTEMS[path[0].removeprefix("raw_")].owner
         what_to_do = "Records are kept: retail quarantine list, retail drift"
+        if check.check_name == keys.WEBHOOKS_CHECK:
+            what_to_do = (
+                f"The polls bring everything meanwhile. When the intake answers: retail webhooks enable {path[1]}"
+            )
     elif path[0] in ("marts", keys.EXPORT_GROUP):
         owner = FINANCE
     entity = check.metadata.get("entity")

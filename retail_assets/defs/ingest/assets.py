@@ -13,6 +13,7 @@ from dagster_dlt.translator import DltResourceTranslatorData
 
 from retail_assets import keys
 from retail_assets.contracts import Table, table
+from retail_assets.defs.ingest import webhooks
 from retail_assets.defs.ingest.checks import check_results, check_specs
 from retail_assets.defs.ingest.events import events_answered
 from retail_assets.defs.ingest.instances import SourceInstance, source_instances
@@ -66,10 +67,16 @@ def _raw_assets(settings: Settings, instance: SourceInstance) -> dg.AssetsDefini
         dagster_dlt_translator=RawTranslator(instance, fresh_for(settings, instance)),
     )
 
+    store = webhooks.watched_store(instance)
+    orders = dg.AssetKey(keys.raw_asset_path(instance.system, instance.instance, "orders"))
+    checks = [spec for asset in specs for spec in check_specs(asset.key)]
+    if store is not None:
+        checks.append(webhooks.check_spec(orders))
+
     @dg.multi_asset(
         name=f"load_{instance.instance}",
         specs=specs,
-        check_specs=[spec for asset in specs for spec in check_specs(asset.key)],
+        check_specs=checks,
         can_subset=True,
         pool=keys.WAREHOUSE_POOL,
     )
@@ -102,6 +109,10 @@ def _raw_assets(settings: Settings, instance: SourceInstance) -> dg.AssetsDefini
             for result in results:
                 yield _with_counts(context, result, intake, rows)
                 yield from check_results(context, result.asset_key, intake, settings)
+            if store is not None and dg.AssetCheckKey(orders, keys.WEBHOOKS_CHECK) in context.selected_asset_check_keys:
+                found = webhooks.check_result(context, orders, store)
+                if found is not None:
+                    yield found
 
     return load
 
