@@ -4,23 +4,28 @@ import json
 import os
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+from sqlalchemy import select
+
 from benchmarks.measure import ROUNDS, Result
+from retail_assets.ops.models import webhook_inbox
+from retail_assets.ops.store import open_store, reading
 
 #: Of each measurement; of the one over capacity, 300 for a whole five minutes.
 SECONDS: Final = float(os.environ.get("BENCH_INTAKE_SECONDS", "5"))
 OVERLOAD_SECONDS: Final = float(os.environ.get("BENCH_OVERLOAD_SECONDS", "20"))
+#: URL of an empty Postgres database to take for the operations store instead of a file, which is then ours only.
+STORE: Final = os.environ.get("BENCH_INTAKE_STORE")
 CONNECTIONS: Final = 64
 KILLS: Final = 20
 #: Three times what one of three stores may have under way: a quarter of 512, the fourth being for nobody.
@@ -78,7 +83,7 @@ def intake_overload() -> Iterator[Result]:
             acked = Path(folder) / "acked"
             over = sent(server.url, seconds=OVERLOAD_SECONDS, connections=_TOO_MANY, first=10**9, acked=acked)
             peak = server.peak_megabytes
-        missing = lost(Path(folder), acked)
+        missing = lost(store_in(Path(folder)), acked)
     other = set(over["statuses"]) - {"200", "503"}
     assert not other, f"other answers than 200 and 503: {over['statuses']}"
     capacity = usual["accepted_per_second"]
@@ -97,14 +102,19 @@ def intake_killed() -> Iterator[Result]:
     yield Result("intake_killed_lost", missing, f"of {acked} acked", f"none in {KILLS} kills", float(missing))
 
 
-def killed(kills: int) -> tuple[int, int]:
-    """Kill the intake so often under load; returns how many events were acknowledged, and how many of them are lost."""
+def killed(kills: int, store: str | None = None) -> tuple[int, int]:
+    """Kill the intake so often under load; returns how many events were acknowledged, and how many of them are lost.
+
+    Args:
+        kills: how often.
+        store: URL of the operations store; a file if left out.
+    """
     moments = random.Random(7)  # noqa: S311 - when to kill, not what to encrypt
     with tempfile.TemporaryDirectory() as name:
         folder, acked = Path(name), Path(name) / "acked"
         acked.touch()
         for number in range(kills):
-            with served("ours", folder) as server:
+            with served("ours", folder, store) as server:
                 before = acked.stat().st_size
                 sender = _sender(server.url, seconds=60, first=(number + 1) * 10**8, acked=acked)
                 deadline = time.monotonic() + _START_SECONDS
@@ -113,20 +123,28 @@ def killed(kills: int) -> tuple[int, int]:
                 time.sleep(moments.uniform(0.05, 0.6))
                 server.process.send_signal(signal.SIGKILL)
                 sender.communicate()
-        return len(acked.read_text().split()), lost(folder, acked)
+        return len(acked.read_text().split()), lost(store or store_in(folder), acked)
 
 
-def lost(folder: Path, acked: Path) -> int:
+def store_in(folder: Path) -> str:
+    """URL of the operations store that is measured in a folder."""
+    return STORE or f"sqlite:///{folder / 'operations.sqlite'}"
+
+
+def lost(store: str, acked: Path) -> int:
     """How many acknowledged events are not in the inbox."""
-    with closing(sqlite3.connect(folder / "operations.sqlite")) as inbox:
-        there = {row[0] for row in inbox.execute("select delivery_id from webhook_inbox")}
+    engine = open_store(store)
+    with reading(engine) as connection:
+        there = set(connection.scalars(select(webhook_inbox.c.delivery_id)))
+    engine.dispose()
     return len(set(acked.read_text().split()) - there)
 
 
 @contextmanager
-def served(which: str, folder: Path) -> Iterator[Served]:
-    """``ours`` or the ``bare`` handler, with its database in ``folder``."""
+def served(which: str, folder: Path, store: str | None = None) -> Iterator[Served]:
+    """``ours`` or the ``bare`` handler, with its database in ``folder`` unless a URL says where."""
     command = [sys.executable, "-m", "benchmarks.intake_serve", which, str(folder), *_on_core(0)]
+    command += ["--store", store or store_in(folder)]
     log = (folder / f"{which}.log").open("w")
     with (
         log,

@@ -25,10 +25,10 @@ from retail_assets.webhooks.app import Sender
 from retail_assets.webhooks.server import Address, Service, configure_log, serve
 
 
-def ours(folder: Path) -> None:
-    """Three stores, of which one is sent to."""
+def ours(url: str) -> None:
+    """Three stores, of which one is sent to, with the operations store at ``url``."""
     configure_log()
-    engine = open_store(f"sqlite:///{folder / 'operations.sqlite'}")
+    engine = open_store(url)
     senders = [Sender(name, "woocommerce", (KEY,)) for name in ("cedar_us", "linden_de", "aoi_jp")]
     serve(
         Service(senders, engine, lambda: datetime.now(UTC), Address(), Address()), lambda running: _say(running.public)
@@ -88,11 +88,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("which", choices=["ours", "bare"])
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--store", help="URL of the operations store; a file in the folder if left out")
     parser.add_argument("--core", type=int)
     options = parser.parse_args()
     if options.core is not None:
         os.sched_setaffinity(0, {options.core})
-    (ours if options.which == "ours" else bare)(options.folder)
+    if options.which == "bare":
+        bare(options.folder)
+    else:
+        ours(options.store or f"sqlite:///{options.folder / 'operations.sqlite'}")
     return 0
 
 

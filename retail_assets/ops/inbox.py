@@ -99,6 +99,9 @@ _INSERTS: Final = {
 
 def put(connection: Connection, events: Sequence[NewEvent]) -> None:
     """Write events down; one that is there already changes nothing."""
+    if connection.dialect.name == "postgresql":
+        # Two intakes with the same events in another order would each wait for what the other has written.
+        events = sorted(events, key=lambda event: event.identity)
     if events:
         connection.execute(_INSERTS[connection.dialect.name], [{**_NEW, **event._asdict()} for event in events])
 

@@ -95,6 +95,33 @@ def migrate(engine: Engine, revision: str = "head") -> None:
         (command.downgrade if steps_down else command.upgrade)(config, revision)
 
 
+def bound_waits(engine: Engine, seconds: int) -> None:
+    """Have whoever uses this engine wait so long at most: for another writer, for a statement, for the server.
+
+    What takes longer fails as if the store were down. Connections that it has are given back first.
+    """
+    is_sqlite = engine.dialect.name == "sqlite"
+
+    def connecting(_: Any, __: Any, ___: Any, parameters: dict[str, Any]) -> None:
+        parameters.setdefault("connect_timeout", seconds)
+        # A server that vanished, and not only hangs: nobody answers any more.
+        parameters.setdefault("tcp_user_timeout", seconds * 1000)
+
+    def connected(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        name = "PRAGMA busy_timeout" if is_sqlite else "SET statement_timeout"
+        cursor.execute(f"{name} = {seconds * 1000}")
+        cursor.close()
+        if not is_sqlite:
+            # It would go with the transaction that it was set in.
+            connection.commit()
+
+    engine.dispose()
+    if not is_sqlite:
+        event.listen(engine, "do_connect", connecting)
+    event.listen(engine, "connect", connected)
+
+
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """One transaction that may write; committed at the end, rolled back on an exception."""

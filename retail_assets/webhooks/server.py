@@ -26,13 +26,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from retail_assets.ops import inbox
 from retail_assets.ops.inbox import NewEvent
-from retail_assets.ops.store import writing
+from retail_assets.ops.store import bound_waits, writing
 from retail_assets.webhooks.app import Intake, Limits, Sender
 from retail_assets.webhooks.metrics import Metrics, new_metrics
 from retail_assets.webhooks.writer import Writer
 
 #: A sender that is told to wait comes again; one that is kept waiting gives up, and counts it as a failure.
-_LOCK_WAIT_MS: Final = 5_000
+_STORE_WAIT_SECONDS: Final = 5
 _STOP_SECONDS: Final = 15
 _HEAD, _BODY, _ANSWER = range(3)
 
@@ -132,9 +132,7 @@ async def _serve(
             by_source.setdefault(event.source, []).append(event.trace_id)
         log.info("events_stored", events=len(events), traces=by_source)
 
-    if service.engine.dialect.name == "sqlite":
-        with service.engine.connect() as connection:
-            connection.exec_driver_sql(f"PRAGMA busy_timeout={_LOCK_WAIT_MS}")
+    bound_waits(service.engine, _STORE_WAIT_SECONDS)
     writer = Writer(commit, committed)
     app = Intake(service.senders, writer, service.clock, metrics, service.limits)
 

@@ -1,31 +1,12 @@
 """Operations stores to test with: SQLite files, and databases on a real Postgres."""
 
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 
 from retail_assets.ops.store import open_store
-from tests.support.postgres import administer, running_postgres
-
-_NUMBERS = itertools.count(1)
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Callable[..., str]]:
-    """Makes an empty (or, by default, migrated) database and returns its URL."""
-    with running_postgres() as url:
-
-        def database(*, migrated: bool = True) -> str:
-            name = f"operations_{next(_NUMBERS)}"
-            administer(url, f"CREATE DATABASE {name}" + (" TEMPLATE migrated" if migrated else ""))
-            return url.set(database=name).render_as_string(hide_password=False)
-
-        administer(url, "CREATE DATABASE migrated")
-        open_store(url.set(database="migrated").render_as_string(hide_password=False)).dispose()
-        yield database
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -56,9 +56,9 @@ def senders() -> list[Sender]:
 
 
 @contextmanager
-def running_intake(folder: Path, known: Sequence[Sender] | None = None, **options: Any) -> Iterator[RunningIntake]:
-    """An intake in a thread, with an inbox in ``folder``; ``known`` are the two stores if left out."""
-    engine = open_store(f"sqlite:///{folder / 'operations.sqlite'}")
+def running_intake(store: Path | str, known: Sequence[Sender] | None = None, **options: Any) -> Iterator[RunningIntake]:
+    """An intake in a thread, its inbox in a folder or at a URL; ``known`` are the two stores if left out."""
+    engine = open_store(store if isinstance(store, str) else f"sqlite:///{store / 'operations.sqlite'}")
     service = Service(known or senders(), engine, lambda: NOW, Address(), Address(), **options)
     started: Queue[tuple[Running, asyncio.AbstractEventLoop]] = Queue()
 
