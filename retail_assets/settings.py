@@ -302,6 +302,9 @@ class Store(Instance):
     stock: Stock | None = Field(
         None, description="Where its stock comes from. Left out, its stock is neither compared nor written."
     )
+    former_site_urls: tuple[BaseUrl, ...] = Field(
+        (), description="Public addresses that it had before, which gateways noted with the payments of that time."
+    )
 
     if TYPE_CHECKING:
         site_url: str | None
@@ -1202,6 +1205,7 @@ def _duplicates(configuration: Configuration) -> Iterable[str]:
             "nobody could tell whose files are whose",
         ),
         ("banks", [bank.account for bank in configuration.banks], "its lines would be counted twice"),
+        ("former_site_urls", _site_names(configuration), "nobody could tell whose payments are whose"),
     ):
         for value, count in Counter(values).items():
             if count > 1:
@@ -1268,6 +1272,14 @@ def _is_met(need: str, item: Instance) -> bool:
     """Whether a setting has the group that a mapping's column may be replaced by."""
     named = (name.partition("@") for name in need.split("|"))
     return any(other and f"(?P<{group}>" in (item.option(other) or "") for group, _, other in named)
+
+
+def _site_names(configuration: Configuration) -> list[str]:
+    """Every former address of a store and, once, every present one, as the models compare them."""
+    former = [url for store in configuration.stores for url in store.former_site_urls]
+    present = [store.site_url or store.base_url for store in configuration.stores]
+    names = ([re.sub("^https?://(www[.])?", "", url.lower()) for url in urls] for urls in (former, present))
+    return [*next(names), *set(next(names))]
 
 
 def _dangling(configuration: Configuration) -> Iterable[str]:

@@ -94,6 +94,11 @@ def test_the_shipped_configuration_loads() -> None:
         ("stores.1.system", "shopify", ["stores[1].system", "'shopify'", "woocommerce"]),
         ("stores.1.id", "cedar_us", ["'cedar_us'", "used 2 times"]),
         ("gateways.0.id", "bank_us", ["'bank_us'", "used 2 times"]),
+        (
+            "stores.0.former_site_urls",
+            ["http://Lindenhof.example/"],
+            ["'lindenhof.example'", "whose payments"],
+        ),
         ("stores.0.base_url", "ftp://shop.example", ["stores[0].base_url", "'ftp://shop.example'", "https://"]),
         ("stores.0.base_url", "https://shop.example:port", ["stores[0].base_url", "port"]),
         ("stores.0.poll", "7m", ["stores[0].poll", "'7m'", "divide the hour"]),

@@ -1,6 +1,6 @@
-{#- An address for comparison: no scheme, no trailing slash, lower case. -#}
+{#- An address for comparison: no scheme, no www, no trailing slash, lower case. -#}
 {% macro normalised_url(column) -%}
-    rtrim({{ regex_remove("lower(" ~ column ~ ")", "^https?://") }}, '/')
+    rtrim({{ regex_remove("lower(" ~ column ~ ")", "^https?://(www[.])?") }}, '/')
 {%- endmacro %}
 
 {#- What the first so many passes found: one row per pair of a charge and an order. -#}

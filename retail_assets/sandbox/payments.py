@@ -7,7 +7,6 @@ from random import Random
 from typing import Any, Final
 
 from retail_assets.sandbox.calendars import PayoutDay, PayoutDays, midnight
-from retail_assets.sandbox.catalogue import SITE
 from retail_assets.sandbox.minor import half_up
 from retail_assets.sandbox.orders import Order
 from retail_assets.sandbox.plan import Case, Evidence
@@ -435,7 +434,7 @@ class StripeAccount:
         return f"{self._store.brand} - Order {order.plan.number}"
 
     def _metadata(self, order: Order, evidence: Evidence) -> dict[str, str]:
-        site_url = f"{SITE}/{self._store.store_id}"
+        site_url = self._store.site_url
         if evidence is Evidence.REFERENCE:
             return {"merchant_reference": f"{self.gateway.reference_prefix}{order.plan.number}"}
         if evidence in (Evidence.DESCRIPTION, Evidence.INTENT_ID, Evidence.INTENT_META):

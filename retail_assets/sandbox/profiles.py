@@ -43,6 +43,8 @@ class StoreProfile:
 
     store_id: str
     brand: str
+    #: Public address, as its plugins note it at the gateways; the sandbox itself is served wherever a port is free.
+    site_url: str
     entity_code: str
     currency: str
     currency_name: str
@@ -187,7 +189,8 @@ ENTITIES: Final = {
 
 STORES: Final = {
     "cedar_us": StoreProfile(
-        store_id="cedar_us", brand="Cedar & Pine", entity_code="US", currency="USD",
+        store_id="cedar_us", brand="Cedar & Pine", site_url="https://cedar-and-pine.example",
+        entity_code="US", currency="USD",
         currency_name="United States (US) dollar", currency_symbol="$", country="US", zone="America/New_York",
         prices_include_tax=False, share=50, first_id=1001, first_number=0, notes_refund_id=True,
         shipping_prices=(0, 650, 1200), small_amount=150,
@@ -198,7 +201,8 @@ STORES: Final = {
         ),
     ),
     "linden_de": StoreProfile(
-        store_id="linden_de", brand="Lindenhof", entity_code="DE", currency="EUR",
+        store_id="linden_de", brand="Lindenhof", site_url="https://lindenhof.example",
+        entity_code="DE", currency="EUR",
         currency_name="Euro", currency_symbol="€", country="DE", zone="Europe/Berlin",
         prices_include_tax=True, share=32, first_id=2001, first_number=0, notes_refund_id=True,
         shipping_prices=(0, 490, 790), small_amount=120,
@@ -208,7 +212,8 @@ STORES: Final = {
         ),
     ),
     "aoi_jp": StoreProfile(
-        store_id="aoi_jp", brand="Aoi", entity_code="JP", currency="JPY",
+        store_id="aoi_jp", brand="Aoi", site_url="https://www.aoi.example",
+        entity_code="JP", currency="JPY",
         currency_name="Japanese yen", currency_symbol="¥", country="JP", zone="Asia/Tokyo",
         prices_include_tax=True, share=18, first_id=3001, first_number=3040, notes_refund_id=False,
         shipping_prices=(0, 550, 880), small_amount=110,

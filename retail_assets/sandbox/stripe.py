@@ -26,7 +26,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from retail_assets.sandbox import minor
-from retail_assets.sandbox.catalogue import SITE
 from retail_assets.sandbox.profiles import GatewayProfile
 from retail_assets.sandbox.storage import encode, open_state
 
@@ -194,7 +193,7 @@ class StripeApi:
                 bodies.reverse()
             more = "true" if len(rows) > limit else "false"
             content = f'{{"object":"list","data":[{",".join(bodies)}],"has_more":{more},"url":"/v1/{name}"}}'
-            return _json(request, content)
+            return _json(content)
 
         return answer
 
@@ -212,7 +211,7 @@ class StripeApi:
             ).fetchone()
             if row is None:
                 raise StripeError(404, f"No such {resource.noun}: '{object_id}'", param="id", code="resource_missing")
-            return _json(request, self._body(name, row))
+            return _json(self._body(name, row))
 
         return answer
 
@@ -317,9 +316,8 @@ def _only(request: Request, allowed: frozenset[str]) -> None:
             raise _unknown(name)
 
 
-def _json(request: Request, content: str) -> Response:
-    server = f"{request.url.scheme}://{request.url.netloc}"
-    return Response(content.replace(SITE, server), media_type="application/json")
+def _json(content: str) -> Response:
+    return Response(content, media_type="application/json")
 
 
 async def _no_route(request: Request, error: Exception) -> Response:

@@ -9,6 +9,15 @@ with lines as (
     group by gateway_id, source_id
 ),
 
+-- A store that moved: what was paid at its old address is its own all the same.
+moved_stores as (
+    select
+        {{ normalised_url('former.former_site_url') }} as former_url,
+        {{ normalised_url('stores.site_url') }} as present_url
+    from {{ ref('stg_ops__former_site_urls') }} as former
+    inner join {{ ref('stg_ops__stores') }} as stores on former.store_id = stores.store_id
+),
+
 prepared as (
     select
         payments.*,
@@ -34,7 +43,7 @@ prepared as (
                 {{ lists_orders('payments.description') }} or payments.description like '% and %'
                 then 'description'
         end as listed_in,
-        {{ normalised_url('payments.site_url') }} as normalised_site_url,
+        coalesce(moved_stores.present_url, {{ normalised_url('payments.site_url') }}) as normalised_site_url,
         payments.created_at > {{ add_days('clock.as_of', '-entities.settlement_grace_days') }} as is_recent
     from {{ ref('int_payments_unioned') }} as payments
     inner join {{ ref('stg_ops__gateways') }} as gateways on payments.gateway_id = gateways.gateway_id
@@ -42,6 +51,7 @@ prepared as (
     cross join {{ ref('stg_ops__clock') }} as clock
     left join {{ ref('stg_ops__currency_exponents') }} as digits
         on payments.currency_code = digits.currency_code and digits.provider = 'iso'
+    left join moved_stores on {{ normalised_url('payments.site_url') }} = moved_stores.former_url
     left join lines on payments.gateway_id = lines.gateway_id and payments.payment_id = lines.payment_id
 )
 

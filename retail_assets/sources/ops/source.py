@@ -42,6 +42,7 @@ def ops_source(settings: Settings, operations: Engine) -> Sequence[DltResource]:
     readers: dict[str, Callable[[], Iterable[Row]]] = {
         "entities": lambda: _entities(settings),
         "stores": lambda: _stores(settings),
+        "former_site_urls": lambda: _former_site_urls(settings),
         "canaries": lambda: _canaries(settings, operations),
         "store_stock": lambda: _store_stock(settings),
         "store_warehouses": lambda: _store_warehouses(settings),
@@ -110,6 +111,12 @@ def _stores(settings: Settings) -> Iterator[Row]:
             "entity_code": store.entity,
             "site_url": store.site_url or store.base_url,
         }
+
+
+def _former_site_urls(settings: Settings) -> Iterator[Row]:
+    for store in settings.configuration.stores:
+        for url in store.former_site_urls:
+            yield {"store_id": store.id, "former_site_url": url}
 
 
 def _canaries(settings: Settings, operations: Engine) -> Iterator[Row]:
