@@ -1,6 +1,7 @@
 """How right the chain is: simulated retailers, loaded, modelled and compared with their ground truth.
 
-Writes ``docs/accuracy.md``. It holds no times, so the same code writes the same file.
+Writes ``docs/accuracy.md``, but for the part of the bench ``detectors``. It holds no times, so the same code writes the
+same file.
 """
 
 import os
@@ -13,6 +14,7 @@ from typing import Final
 
 import duckdb
 
+from benchmarks.detectors import HEADING
 from benchmarks.measure import Result
 from benchmarks.models import build
 from benchmarks.scale import large_warehouse
@@ -78,7 +80,7 @@ def accuracy() -> Iterator[Result]:
                 suggested[evidence] += count
                 right[evidence] += hits
     suggestions = {evidence: Rate(right[evidence], count) for evidence, count in sorted(suggested.items())}
-    _TARGET.write_text(page(found, suggestions), encoding="utf-8")
+    _TARGET.write_text(beside(_TARGET.read_text(encoding="utf-8"), page(found, suggestions)), encoding="utf-8")
     lines, raised = together(found).lines, together(found).exceptions
     rate, matched = lines.false_match_rate, lines.auto_match_rate
     high = rate.interval[1]
@@ -89,6 +91,12 @@ def accuracy() -> Iterator[Result]:
         ("exceptions_precision", raised.precision, "raised exceptions"),
     ):
         yield Result(name, 100 * float(share), "%", baseline, float(share))
+
+
+def beside(before: str, text: str) -> str:
+    """This text with the part of the page that the bench ``detectors`` wrote."""
+    _, heading, kept = before.partition(HEADING)
+    return f"{text}\n{heading}{kept}" if heading else text
 
 
 def _calibration(home: Path) -> list[tuple[str, int, int]]:

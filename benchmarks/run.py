@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.accuracy import accuracy
+from benchmarks.detectors import detectors
 from benchmarks.intake import intake, intake_killed, intake_overload
 from benchmarks.measure import Result
 from benchmarks.models import models_build
@@ -34,6 +35,7 @@ BENCHES: dict[str, Callable[[], Iterator[Result]]] = {
         models_build,
         posting,
         accuracy,
+        detectors,
         intake,
         intake_overload,
         intake_killed,
@@ -45,12 +47,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=sorted(BENCHES), help="measure only this one")
     only = parser.parse_args().only
+    # Benches that run the chain leave its environment behind.
+    before = dict(os.environ)
     console = Console()
     results: list[Result] = []
     for name, measure in BENCHES.items():
         if only in (None, name):
             with console.status(f"measuring {name}"):
-                results.extend(measure())
+                try:
+                    results.extend(measure())
+                finally:
+                    os.environ.clear()
+                    os.environ.update(before)
     target = load_settings(os.environ).home / "bench" / "results.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps([asdict(result) for result in results], indent=2) + "\n", encoding="utf-8")

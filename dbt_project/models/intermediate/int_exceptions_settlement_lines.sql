@@ -124,3 +124,35 @@ select
     ]) }} as evidence
 from {{ ref('int_settlement_lines_judged') }}
 where counterpart_role is not null and is_clearing and match_status = 'needs_review' and payment_match_status is null
+
+union all
+-- The gateway books a payout of which its list says nothing: its lines are on no payout, and its deposit is nobody's.
+-- A day's grace, since the two are read one after the other.
+select
+    'completeness_gap' as exception_type,
+    lines.settlement_line_key as subject_key,
+    lines.entity_code,
+    lines.store_id,
+    lines.gateway_id,
+    lines.order_key,
+    lines.settlement_key,
+    lines.settlement_line_key,
+    cast(null as varchar) as bank_line_key,
+    cast(abs(lines.net_amount) as decimal(18, 4)) as amount_at_risk,
+    lines.currency_code,
+    lines.booked_at as opened_at,
+    {{ json_text([
+        ("reason", "'the payout that this line names is not loaded'"),
+        ("line_type", "lines.line_type"),
+        ("source", "lines.source_id"),
+        ("net", "cast(lines.net_amount as varchar)"),
+    ]) }} as evidence
+from {{ ref('int_settlement_lines_judged') }} as lines
+cross join {{ ref('stg_ops__clock') }} as clock
+left join {{ ref('int_payouts_unioned') }} as payouts on lines.settlement_key = payouts.settlement_key
+where
+    lines.line_type = 'payout'
+    and lines.is_clearing
+    and lines.settlement_key is not null
+    and payouts.settlement_key is null
+    and lines.booked_at <= {{ add_days('clock.as_of', -1) }}
