@@ -14,6 +14,8 @@ PUBLISH_GROUP: Final = "published"
 STOCK_GROUP: Final = "stock_export"
 CANARY_GROUP: Final = "canary"
 CANARY_JOB: Final = "canary"
+#: Metadata of a failure that is no fault: it waits for somebody to decide.
+NEEDS_DECISION: Final = "needs_decision"
 #: Check of the canaries' mart.
 CANARY_CHECK: Final = "canaries_arrive"
 PUBLISHED_ASSET: Final = ["published", "marts"]

@@ -181,6 +181,76 @@ def test_a_failed_check_is_told_as_the_check_and_not_as_its_step_too(world: Worl
     assert len(world.inbox.mails) == 2
 
 
+def test_stock_that_is_not_written_is_told_to_commerce(world: World) -> None:
+    """A store that goes on selling what is not there, while the failed run is seen by nobody who knows the articles."""
+    path = keys.stock_asset_path("cedar_us")
+    outcomes: list[dg.Failure | None] = [
+        dg.Failure("POST products/batch: HTTP 401", allow_retries=False),
+        None,
+        dg.Failure("140 of 300 articles", metadata={keys.NEEDS_DECISION: True}, allow_retries=False),
+    ]
+
+    @dg.asset(key=path)
+    def stock() -> None:
+        if problem := outcomes.pop(0):
+            raise problem
+
+    def write() -> None:
+        jobs = [dg.define_asset_job(keys.stock_job_name("cedar_us"), selection=dg.AssetSelection.assets(stock))]
+        job = dg.Definitions(assets=[stock], jobs=jobs).resolve_job_def(keys.stock_job_name("cedar_us"))
+        job.execute_in_process(instance=world.instance, raise_on_error=False)
+        world.watch()
+
+    write()
+    text = world.inbox.mails[0].get_content()
+    assert "cedar_us: stock is not written" in text
+    assert "HTTP 401" in text
+    assert "owner: team:commerce" in text
+    assert "retail stock plan cedar_us" in text
+    write()
+    assert "1 recovered" in world.inbox.mails[1]["Subject"]
+    write()
+    assert len(world.inbox.mails) == 2, (
+        "more changes than are allowed are a decision, and no fault for whoever is on call"
+    )
+    assert "1 business exception" in world.inbox.posts[2]
+    assert "retail stock push cedar_us --allow-large" in world.inbox.posts[2]
+
+
+def test_a_canary_that_does_not_arrive_is_told_though_its_check_only_warns(world: World) -> None:
+    """The one test of the whole way fails and nobody hears of it, as it holds nothing; other warnings stay quiet."""
+    mart = dg.AssetKey(keys.mart_asset_path("mon_canaries"))
+    passes = False
+
+    def checked(name: str) -> dg.AssetChecksDefinition:
+        @dg.asset_check(name=name, asset=mart)
+        def check() -> dg.AssetCheckResult:
+            description = "7f of cedar_us is lost, placed 1500 minutes ago"
+            return dg.AssetCheckResult(passed=passes, severity=dg.AssetCheckSeverity.WARN, description=description)
+
+        return check
+
+    def build() -> None:
+        definitions = dg.Definitions(
+            asset_checks=[checked(keys.CANARY_CHECK), checked("shape")],
+            jobs=[dg.define_asset_job(keys.BUILD_JOB, selection=dg.AssetSelection.checks_for_assets(mart))],
+        )
+        definitions.resolve_job_def(keys.BUILD_JOB).execute_in_process(instance=world.instance)
+        world.watch()
+
+    build()
+    build()
+    (mail,) = world.inbox.mails
+    text = mail.get_content()
+    assert "1 technical failure" in mail["Subject"]
+    assert "7f of cedar_us is lost" in text
+    assert "owner: team:platform" in text
+    assert "retail canary status" in text.replace("\n", " ")
+    passes = True
+    build()
+    assert "1 recovered" in world.inbox.mails[1]["Subject"]
+
+
 def test_a_run_that_was_killed_before_its_steps_is_told(world: World) -> None:
     """A process that dies of memory fails no step: nothing would be said at all."""
 

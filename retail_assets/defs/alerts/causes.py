@@ -15,10 +15,13 @@ from retail_assets.settings import Settings
 
 PLATFORM: Final = "team:platform"
 FINANCE: Final = "team:finance"
+COMMERCE: Final = "team:commerce"
 STALE: Final = "stale:"
 EXCEPTION: Final = "exception:"
 OVERDUE: Final = "overdue:"
 _LONGEST_REASON: Final = 600
+#: Checks that only warn, as they hold nothing, and are told all the same.
+_TOLD_WARNINGS: Final = frozenset({keys.WEBHOOKS_CHECK, keys.CANARY_CHECK})
 _EVENTS: Final = {
     dg.DagsterEventType.STEP_SUCCESS,
     dg.DagsterEventType.STEP_FAILURE,
@@ -33,7 +36,7 @@ def of_run(settings: Settings, instance: dg.DagsterInstance, run: dg.DagsterRun)
     """
     found: list[Cause] = []
     gone: list[str] = []
-    failed_steps: dict[str, str] = {}
+    failed_steps: dict[str, tuple[str, bool]] = {}
     failing_checks: set[str] = set()
     succeeded = run.status is dg.DagsterRunStatus.SUCCESS
     for entry in instance.all_logs(run.run_id, of_type=_EVENTS):
@@ -45,20 +48,20 @@ def of_run(settings: Settings, instance: dg.DagsterInstance, run: dg.DagsterRun)
             gone.append(f"step:{step}")
             succeeded = True
         elif event.event_type is dg.DagsterEventType.STEP_FAILURE:
-            failed_steps[step] = innermost_reason(event.step_failure_data.error)
+            failed_steps[step] = (innermost_reason(event.step_failure_data.error), _needs_decision(event))
         else:
             check = event.asset_check_evaluation_data
             name = f"check:{check.asset_key.to_user_string()}:{check.check_name}"
             if check.passed:
                 gone.append(name)
-            elif check.check_name == keys.WEBHOOKS_CHECK:
+            elif check.check_name in _TOLD_WARNINGS:
                 found.append(_failed_check(settings, name, check, run.run_id))
             elif check.severity is dg.AssetCheckSeverity.ERROR:
                 failing_checks.add(step)
                 found.append(_failed_check(settings, name, check, run.run_id))
     found += [
-        _failed_step(settings, step, reason, run.run_id)
-        for step, reason in failed_steps.items()
+        _failed_step(settings, step, reason, run.run_id, needs_decision=needs_decision)
+        for step, (reason, needs_decision) in failed_steps.items()
         if step not in failing_checks
     ]
     if succeeded:
@@ -125,7 +128,13 @@ def innermost_reason(error: Any) -> str:
     return text.partition(": ")[2] if text.startswith("retail_assets.") else text
 
 
-def _failed_step(settings: Settings, step: str, reason: str, run_id: str) -> Cause:
+def _needs_decision(event: dg.DagsterEvent) -> bool:
+    """Whether a step stopped because a person has to say something, and not because anything is broken."""
+    told = event.step_failure_data.user_failure_data
+    return told is not None and keys.NEEDS_DECISION in told.metadata
+
+
+def _failed_step(settings: Settings, step: str, reason: str, run_id: str, *, needs_decision: bool) -> Cause:
     instance = next((one for one in source_instances(settings) if step == f"load_{one.instance}"), None)
     owner, what_to_do = PLATFORM, "Look at the run; the next one tries again by itself."
     title = f"step {step} failed"
@@ -135,9 +144,22 @@ def _failed_step(settings: Settings, step: str, reason: str, run_id: str) -> Cau
     elif step.startswith(keys.EXPORT_GROUP):
         owner, title = FINANCE, f"{step.rpartition('__')[2]}: posting or reading back failed"
         what_to_do = "Nothing is posted twice. Mend what is named; it is tried again with the next build: retail plan"
+    elif step.startswith(f"{keys.STOCK_GROUP}__"):
+        store = step.removeprefix(f"{keys.STOCK_GROUP}__stock_")
+        owner, title = COMMERCE, f"{store}: stock is not written"
+        what_to_do = (
+            f"The store goes on showing what it shows; the next build tries again. See: retail stock plan {store}"
+        )
+        if needs_decision:
+            title += ": somebody has to look at so many changes"
+            what_to_do = f"If they are right: retail stock push {store} --allow-large. See: retail stock plan {store}"
+    elif step.startswith(f"{keys.CANARY_GROUP}__"):
+        store = step.rpartition("__")[2]
+        title = f"{store}: no canary could be placed"
+        what_to_do = "Orders are not affected, but nobody tests their way now. See: retail canary status"
     return Cause(
         cause=f"step:{step}",
-        kind="technical",
+        kind="business" if needs_decision else "technical",
         severity="high",
         owner=owner,
         title=title,
@@ -150,7 +172,12 @@ def _failed_step(settings: Settings, step: str, reason: str, run_id: str) -> Cau
 def _failed_check(settings: Settings, name: str, check: dg.AssetCheckEvaluation, run_id: str) -> Cause:
     path = check.asset_key.path
     owner, what_to_do = PLATFORM, "Look at the check in Dagster; what depends on it is held until it passes."
-    if path[0].startswith("raw_"):
+    if check.check_name == keys.CANARY_CHECK:
+        what_to_do = (
+            "Something between the store and the marts is broken, whatever the loads say. How far each came: retail "
+            "canary status. Then: retail doctor"
+        )
+    elif path[0].startswith("raw_"):
         owner = SYSTEMS[path[0].removeprefix("raw_")].owner
         what_to_do = "Records are kept: retail quarantine list, retail drift"
         if check.check_name == keys.WEBHOOKS_CHECK:

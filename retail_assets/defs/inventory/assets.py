@@ -112,7 +112,11 @@ def _stock(settings: Settings, store: Store) -> dg.AssetsDefinition:
             result = push_stock(
                 settings, operations, store.id, run_id=context.run.run_id, actor=_ACTOR, progress=context.log.info
             )
-        except (StockError, TooManyChangesError) as error:
+        except TooManyChangesError as error:
+            raise dg.Failure(
+                description=str(error), metadata={keys.NEEDS_DECISION: True}, allow_retries=False
+            ) from error
+        except StockError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from error
         finally:
             operations.dispose()
