@@ -18,6 +18,8 @@ from starlette.applications import Starlette
 from retail_assets import keys
 from retail_assets.defs.canary import canary_definitions
 from retail_assets.defs.canary.placing import META_KEY, CanaryError, missing, note_arrivals, place
+from retail_assets.defs.checks.gate import gate_check_keys
+from retail_assets.defs.checks.invariants import INVARIANTS
 from retail_assets.ops import canaries
 from retail_assets.ops.store import open_store
 from retail_assets.sandbox.profiles import STORES
@@ -119,3 +121,43 @@ def test_what_the_marts_show_is_noted_and_what_is_late_is_told(settings: Setting
         (evaluation,) = job.execute_in_process(instance=instance).get_asset_check_evaluations()
     assert not evaluation.passed
     assert evaluation.description == "lost1 of cedar_us is lost, placed 121 minutes ago"
+
+
+_BOOKS = """
+    create schema marts;
+    create table marts.mon_canaries (canary_order_key varchar);
+    create table marts.acc_journal_entries (
+        entry_id varchar, entity_code varchar, order_key varchar, base_total_amount decimal(18, 4)
+    );
+    create table marts.acc_events (entry_id varchar, order_key varchar);
+    create table marts.acc_journal_line_sources (entry_id varchar, source_key varchar);
+    insert into marts.mon_canaries values ('cedar_us:7'), (null);
+    insert into marts.acc_journal_entries values
+        ('sale/cedar_us:1', 'US', 'cedar_us:1', 10), ('summary:US:1', 'US', null, 20),
+        ('sale/aoi_jp:7', 'JP', null, 30);
+    insert into marts.acc_events values ('sale/cedar_us:1', 'cedar_us:1'), ('summary:US:1', 'cedar_us:2');
+    insert into marts.acc_journal_line_sources values ('sale/cedar_us:1', 'cedar_us:1'), ('sale/aoi_jp:7', 'aoi_jp:7');
+"""
+
+
+@pytest.mark.parametrize(
+    ("edited", "entry"),
+    [
+        ("insert into marts.acc_journal_entries values ('sale/cedar_us:7', 'US', 'cedar_us:7', 0)", "sale/cedar_us:7"),
+        ("insert into marts.acc_events values ('summary:US:1', 'cedar_us:7')", "summary:US:1"),
+        ("insert into marts.acc_journal_line_sources values ('summary:US:1', 'cedar_us:7')", "summary:US:1"),
+        ("insert into marts.acc_events values ('sale/nobody', 'cedar_us:7')", "sale/nobody"),
+    ],
+)
+def test_a_canary_in_the_books_holds_its_entity(edited: str, entry: str) -> None:
+    """Somebody edits a model and its test, and a synthetic order is posted: the gate looks at the rows themselves."""
+    (fence,) = [one for one in INVARIANTS if one.name == "no_canary"]
+    assert "acc_journal_entries" in {key.asset_key.path[-1] for key in gate_check_keys("US") if "no_canary" in key.name}
+    with duckdb.connect() as connection:
+        connection.execute(_BOOKS)
+        assert connection.execute(fence.offenders, {"entity": "US"}).fetchall() == []
+        connection.execute(edited)
+        ((found, _),) = connection.execute(fence.offenders, {"entity": "US"}).fetchall()
+        assert found == f"{entry} of cedar_us:7"
+        elsewhere = connection.execute(fence.offenders, {"entity": "JP"}).fetchall()
+        assert len(elsewhere) == (entry == "sale/nobody"), "an entry of nobody's holds everybody"

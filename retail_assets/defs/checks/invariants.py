@@ -148,4 +148,38 @@ INVARIANTS: Final = (
                 )
         """,
     ),
+    Invariant(
+        name="no_canary",
+        mart="acc_journal_entries",
+        promise="No synthetic order stands in or behind an entry.",
+        counted="select count(*) from marts.acc_journal_entries where entity_code = $entity",
+        # The lineage of the models has none; this looks at their rows, whatever somebody has changed in them.
+        offenders="""
+            with canaries as (
+                select distinct canary_order_key from marts.mon_canaries where canary_order_key is not null
+            ),
+
+            named as (
+                select entry_id, order_key from marts.acc_journal_entries
+                union all
+                select entry_id, order_key from marts.acc_events
+                union all
+                select entry_id, source_key as order_key from marts.acc_journal_line_sources
+            ),
+
+            found as (
+                select distinct named.entry_id, named.order_key
+                from named
+                inner join canaries on canaries.canary_order_key = named.order_key
+            )
+
+            select
+                found.entry_id || ' of ' || found.order_key as offending_key,
+                entries.base_total_amount as difference_amount
+            from found
+            left join marts.acc_journal_entries as entries on entries.entry_id = found.entry_id
+            -- What belongs to no entry holds everybody: nobody knows whose it is.
+            where coalesce(entries.entity_code, $entity) = $entity
+        """,
+    ),
 )
