@@ -243,7 +243,10 @@ def evidence(
 @app.command()
 def trace(
     identifier: Annotated[
-        str, typer.Argument(help="Order number or key, payment, payout, bank reference or ERP document.")
+        str,
+        typer.Argument(
+            help="Order number or key, payment, payout, bank reference, ERP document, or a webhook's trace id."
+        ),
     ],
     raw: Annotated[bool, typer.Option("--raw", help="Print the raw records too, as the sources sent them.")] = False,
     as_json: Json = False,

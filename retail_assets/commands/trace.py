@@ -85,6 +85,13 @@ create temp table named as
 select distinct kind, key from names where lower(name) = lower($id) order by kind, key
 """
 
+# What an event of the inbox told of has the names of the event.
+_TOLD: Final = """
+insert into named
+select distinct kind, key from names
+where kind = 'order' and key in (select unnest($keys)) and (kind, key) not in (select (kind, key) from named)
+"""
+
 _NEAR: Final = """
 select name, kind, key
 from names
@@ -281,6 +288,13 @@ _SECTIONS: Final = {
             )
         order by entries.posting_date, entries.entry_id
     """,
+    "postings": """
+        select
+            posting_key, entry_id, kind, state, erp_document, erp_id, posted_at, run_id, posted_by
+        from postings
+        where entry_id in (select entry_id from found_entries)
+        order by entry_id, posting_key
+    """,
     "erp_documents": """
         select
             documents.erp_document_key, documents.document_type, documents.document_number, documents.document_status,
@@ -341,8 +355,12 @@ _SECTIONS: Final = {
     """,
 }
 
+_EVENT_SHOWN: Final = (
+    "event_id", "source", "topic", "received_at", "state", "reason", "trace_id", "delivery_id", "run_id",
+)  # fmt: skip
+
 #: Sections that no raw record stands behind.
-_OF_OURS: Final = ("named", "manual_links", "suggestions", "exceptions")
+_OF_OURS: Final = ("named", "webhooks", "postings", "manual_links", "suggestions", "exceptions")
 
 _ENTRY_SOURCES: Final = """
 select distinct entry_id, source_system, source_table, source_key, payload_sha256
@@ -371,12 +389,16 @@ def trace_of(settings: Settings, identifier: str, *, with_payload: bool = False)
         _prepare(connection, postings, by_hand)
         wanted = {"id": identifier.strip().removeprefix("#")}
         _rows(connection, _NAMED, wanted)
+        events = _events_called(settings, wanted["id"])
+        for trace_id in dict.fromkeys(event["trace_id"] for event in events):
+            connection.execute("insert into named values ('webhook', ?)", [trace_id])
+        connection.execute(_TOLD, {"keys": [_record_of(event) for event in events]})
         named = _rows(connection, "select kind, key from named order by all")
         if not named:
             return {"named": [], "near_misses": _rows(connection, _NEAR, wanted)}
         for statement in _FOUND:
             connection.execute(statement)
-        found: dict[str, Rows] = {"named": named}
+        found: dict[str, Rows] = {"named": named, "webhooks": []}
         for name, query in _SECTIONS.items():
             found[name] = _rows(connection, query)
             if name == "journals":
@@ -389,17 +411,33 @@ def trace_of(settings: Settings, identifier: str, *, with_payload: bool = False)
             documents = [posting.erp_document for posting in own.get(entry["entry_id"], ()) if posting.erp_document]
             entry["erp_documents"] = ", ".join(documents) or None
         _add_records(connection, found, with_payload=with_payload)
-    found["webhooks"] = _webhooks(settings, [order["order_key"] for order in found["orders"]])
+    told = [*events, *_events_of(settings, [order["order_key"] for order in found["orders"]])]
+    found["webhooks"] = [
+        {name: event[name] for name in _EVENT_SHOWN} for event in {event["event_id"]: event for event in told}.values()
+    ]
     return found
 
 
-def _webhooks(settings: Settings, order_keys: Sequence[str]) -> Rows:
+def _events_called(settings: Settings, name: str) -> Rows:
+    """Events of the inbox by their trace id, as the logs have it, or by their sender's id."""
+    operations = open_store(settings.operations_url)
+    try:
+        return inbox.called(operations, name)
+    finally:
+        operations.dispose()
+
+
+def _record_of(event: dict[str, Any]) -> str:
+    """The key of the record that an event told of."""
+    return f"{event['source']}:{(event['subject'] or '').partition('/')[2]}"
+
+
+def _events_of(settings: Settings, order_keys: Sequence[str]) -> Rows:
     """The events of the inbox that told of these orders, the newest first, each with the run that loaded it."""
-    shown = ("event_id", "source", "topic", "received_at", "state", "reason", "trace_id", "delivery_id", "run_id")
     operations = open_store(settings.operations_url)
     try:
         return [
-            {name: event[name] for name in shown}
+            event
             for key in order_keys
             for store_id, _, order_id in [key.partition(":")]
             for event in inbox.rows(operations, source=store_id, subject=f"orders/{order_id}")
@@ -424,8 +462,16 @@ def _warehouse(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def _prepare(connection: duckdb.DuckDBPyConnection, postings: Iterable[Posting], by_hand: Iterable[Link]) -> None:
-    connection.execute("create temp table postings (posting_key varchar, entry_id varchar, erp_document varchar)")
-    _insert(connection, "postings", [(one.posting_key, one.entry_id, one.erp_document) for one in postings])
+    connection.execute(
+        "create temp table postings (posting_key varchar, entry_id varchar, erp_document varchar, kind varchar, "
+        "state varchar, erp_id varchar, posted_at timestamptz, run_id varchar, posted_by varchar)"
+    )
+    sent = [
+        (one.posting_key, one.entry_id, one.erp_document, one.kind, one.state, one.erp_id, one.posted_at, one.run_id,
+         one.actor)
+        for one in postings
+    ]  # fmt: skip
+    _insert(connection, "postings", sent)
     connection.execute(
         "create temp table manual_links (link_id varchar, left_key varchar, right_key varchar, state varchar, "
         "linked_by varchar, decided_by varchar, linked_at timestamptz, reason varchar, version integer)"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Engine, func, select, update
+from sqlalchemy import Connection, Engine, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from retail_assets.ops import audit
@@ -239,6 +239,18 @@ def rows(
     for column, value in (("state", state), ("source", source), ("subject", subject)):
         if value is not None:
             statement = statement.where(webhook_inbox.c[column] == value)
+    with reading(engine) as connection:
+        return [dict(row) for row in connection.execute(statement).mappings()]
+
+
+def called(engine: Engine, name: str, *, limit: int = 100) -> list[dict[str, Any]]:
+    """Events with this trace id, or that their sender calls so, without their bodies, the newest first."""
+    statement = (
+        select(*_SHOWN)
+        .where(or_(webhook_inbox.c.trace_id == name.lower(), webhook_inbox.c.delivery_id == name))
+        .order_by(webhook_inbox.c.event_id.desc())
+        .limit(limit)
+    )
     with reading(engine) as connection:
         return [dict(row) for row in connection.execute(statement).mappings()]
 

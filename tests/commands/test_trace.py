@@ -203,15 +203,40 @@ def test_a_suggested_order_is_told_from_both_ends(settings: Settings, name: str)
     assert suggestion["evidence_class"] == "payer unknown, within minutes, only candidate"
 
 
-def test_the_webhooks_of_an_order_are_part_of_its_chain(settings: Settings) -> None:
-    """Nobody could tell from an order when its store had told of it, and which run had listened."""
+@pytest.fixture(scope="module")
+def told(settings: Settings) -> Settings:
+    """A webhook told of order 1001, another of 1002, and one of a gateway, which names no record."""
     store = open_store(settings.operations_url)
-    body = b'{"id": 1001}'
-    event = NewEvent("cedar_us", b"one", "d1", "0" * 64, "order.updated", _NOW, "f" * 32, body)
+    event = NewEvent("cedar_us", b"one", "d1", "0" * 64, "order.updated", _NOW, "f" * 32, b'{"id": 1001}')
+    other = event._replace(identity=b"two", delivery_id="d2", trace_id="e" * 32, body=b'{"id": 1002}')
+    gateway = event._replace(identity=b"three", source="stripe_us", delivery_id="evt_3", trace_id="d" * 32)
     with writing(store) as connection:
-        inbox.put(connection, [event, event._replace(identity=b"two", body=b'{"id": 1002}')])
-    inbox.sort(store, {1: "orders/1001", 2: "orders/1002"})
+        inbox.put(connection, [event, other, gateway])
+    inbox.sort(store, {1: "orders/1001", 2: "orders/1002", 3: "changes"})
     inbox.begin(store, "cedar_us", up_to=1, run_id="run-7", now=_NOW)
     store.dispose()
-    (told,) = trace_of(settings, "1001")["webhooks"]
-    assert (told["trace_id"], told["run_id"], told["topic"]) == ("f" * 32, "run-7", "order.updated")
+    return settings
+
+
+@pytest.mark.parametrize("name", ["1001", "f" * 32, "F" * 32, "d1"])
+def test_one_trace_leads_from_the_webhook_to_the_document_in_the_erp(told: Settings, name: str) -> None:
+    """The intake's log has a trace id, the ledger a document: nobody could get from one to the other in one step."""
+    found = trace_of(told, name)
+    (event,) = found["webhooks"]
+    assert (event["trace_id"], event["run_id"], event["topic"]) == ("f" * 32, "run-7", "order.updated")
+    (order,) = found["orders"]
+    assert [record["table"] for record in order["records"]] == ["raw_woocommerce.orders"]
+    assert order["records"][0]["loaded_at"]
+    assert _ENTRY in {row["entry_id"] for row in found["journals"]}
+    (posting,) = found["postings"]
+    assert (posting["entry_id"], posting["state"], posting["run_id"]) == (_ENTRY, "posted", "run")
+    document = next(row for row in found["erp_documents"] if row["document_number"] == posting["erp_document"])
+    assert (document["entry_id"], document["match_rule"]) == (_ENTRY, "posting_key")
+
+
+def test_a_webhook_that_names_no_record_is_found_all_the_same(told: Settings) -> None:
+    """An event that was heard, of which the command says that nothing is called so."""
+    found = trace_of(told, "evt_3")
+    assert [(item["kind"], item["key"]) for item in found["named"]] == [("webhook", "d" * 32)]
+    assert [(row["source"], row["run_id"]) for row in found["webhooks"]] == [("stripe_us", None)]
+    assert found["orders"] == []
