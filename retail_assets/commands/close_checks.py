@@ -92,6 +92,7 @@ class _Examination:
             self.windows_complete,
             self.invariants_hold,
             self.payouts_footed,
+            self.methods_served,
             self.bank_explained,
             self.clearing_is_the_balance,
             self.clearing_aged,
@@ -267,6 +268,26 @@ class _Examination:
             return Check("payouts_footed", title, "warning", text, tuple(details))
         text = f"All {len(found)} foot, no residual." if found else "There were none."
         return Check("payouts_footed", title, "passed", text)
+
+    def methods_served(self) -> Check:
+        title = "What was paid came through a gateway that is read"
+        found = self._rows(
+            """
+            select store_id, payment_method, currency_code, order_count, order_amount
+            from marts.mon_unserved_payments
+            where entity_code = $entity and period_month = $first
+            order by store_id, payment_method, currency_code
+            """
+        )
+        if not found:
+            return Check("methods_served", title, "passed", "Every paid order's method has an account in retail.yaml.")
+        details = tuple(
+            f"{row['store_id']}: {row['order_count']} orders by {row['payment_method']}, "
+            f"{_money(row['order_amount'], row)}"
+            for row in found
+        )
+        text = "Orders were paid by methods that no gateway account serves; nothing of them is in the books."
+        return Check("methods_served", title, "warning", text, details)
 
     def bank_explained(self) -> Check:
         title = "Bank lines are explained"

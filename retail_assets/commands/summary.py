@@ -49,6 +49,7 @@ def figures(settings: Settings) -> dict[str, Any]:
     return {
         "bridge": _bridge_rows(settings),
         "exceptions": _exception_rows(settings),
+        "unserved_payments": _unserved_rows(settings),
         "journals": _journal_rows(settings),
         "clearing": _clearing_rows(settings),
     }
@@ -63,6 +64,8 @@ def summarise(settings: Settings, console: Console, result: "ChainResult | None"
         console.print(bridge)
     console.print(_clearing(_clearing_rows(settings)))
     console.print(_exceptions(_exception_rows(settings)))
+    if unserved := _unserved_rows(settings):
+        console.print(_unserved(unserved))
     console.print(_journals(settings, result))
     if result is not None:
         _print_outcome(console, result)
@@ -110,6 +113,24 @@ def _exception_rows(settings: Settings) -> list[dict[str, Any]]:
         where status = 'open'
         group by entity_code, exception_type, severity, owner, currency_code
         order by entity_code, exception_type, currency_code
+        """,
+    )
+
+
+def _unserved_rows(settings: Settings) -> list[dict[str, Any]]:
+    return rows(
+        settings,
+        """
+        select
+            store_id,
+            payment_method,
+            currency_code,
+            sum(order_count) as order_count,
+            sum(order_amount) as order_amount,
+            max(last_paid_at) as last_paid_at
+        from marts.mon_unserved_payments
+        group by store_id, payment_method, currency_code
+        order by store_id, payment_method, currency_code
         """,
     )
 
@@ -218,6 +239,26 @@ def _exceptions(found: list[dict[str, Any]]) -> Table:
         )
     if not found:
         table.add_row("", "[green]nothing[/green]")
+    return table
+
+
+def _unserved(found: list[dict[str, Any]]) -> Table:
+    table = Table(
+        title="Paid, but seen by nobody: no gateway of retail.yaml serves the method",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    for heading in ("store", "payment method", "orders", "total", "last paid"):
+        table.add_column(heading, justify="right" if heading in ("orders", "total") else "left", no_wrap=True)
+    for row in found:
+        table.add_row(
+            row["store_id"],
+            row["payment_method"],
+            str(row["order_count"]),
+            at_risk_text(row["order_amount"], row["currency_code"]),
+            f"{row['last_paid_at']:%Y-%m-%d}",
+        )
     return table
 
 

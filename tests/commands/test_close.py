@@ -488,11 +488,17 @@ def test_what_warns_is_told_and_closed(month: Month) -> None:
         hold_reason="Open exception duplicate_payment:1",
         held_by_exception_id="duplicate_payment:1",
     )
+    unserved = {"store_id": "shop", "entity_code": month.entity, "payment_method": "cod", "currency_code": "USD"}
+    month.add("marts.mon_unserved_payments", period_month="2026-09-01", order_count=2, order_amount=30, **unserved)
+    month.add("marts.mon_unserved_payments", period_month="2026-10-01", order_count=1, order_amount=5, **unserved)
     month.execute("update marts.rec_settlements set settlement_status = 'not_in_bank'")
     month.execute("update marts.fct_settlement_lines set net_amount = 99 where settlement_line_key = 'two'")
     closing = month.close()
     checks = {check.code: check for check in closing.report.checks if check.status == "warning"}
-    assert list(checks) == ["payouts_footed", "bank_explained", "clearing_aged", "exceptions", "held_entries"]
+    assert list(checks) == [
+        "payouts_footed", "methods_served", "bank_explained", "clearing_aged", "exceptions", "held_entries",
+    ]  # fmt: skip
+    assert checks["methods_served"].details == ("shop: 2 orders by cod, 30.00 USD",)
     assert checks["exceptions"].details == ("1 × duplicate_payment, 12.00 USD at risk, oldest 5 days (team:finance)",)
     assert checks["held_entries"].details == ("sale/doubtful: Open exception duplicate_payment:1 (12.00 USD)",)
     assert "unexplained 1.00 USD" in checks["clearing_aged"].details[0]
