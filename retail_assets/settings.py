@@ -1035,7 +1035,8 @@ def read_configuration(path: Path, environment: Mapping[str, str]) -> Configurat
     try:
         return Configuration.model_validate(filled, context={"exports": _home(environment) / "exports"})
     except ValidationError as error:
-        details = [_as_written(_untagged(detail), document) for detail in error.errors()]
+        # A list whose only block is wrong is not too short besides.
+        details = [_as_written(_untagged(one), document) for one in error.errors() if not _follows(one, document)]
         raise SettingsError(str(path), map(_in_words, details)) from None
 
 
@@ -1136,6 +1137,11 @@ def _untagged(detail: ErrorDetails) -> ErrorDetails:
     if section in _SECTIONS and len(rest) > 1 and any(rest[1] in system.variants for system in SYSTEMS.values()):
         rest.pop(1)
     return {**detail, "loc": (section, *rest)}
+
+
+def _follows(detail: ErrorDetails, document: Any) -> bool:
+    section, *rest = detail["loc"] or ("",)
+    return detail["type"] == "too_short" and not rest and bool(document.get(section))
 
 
 def _as_written(detail: ErrorDetails, document: Any) -> ErrorDetails:

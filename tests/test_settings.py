@@ -73,6 +73,15 @@ def test_the_shipped_configuration_loads() -> None:
     assert settings.operations_url == f"sqlite:///{CHECKOUT / '.retail' / 'operations.sqlite'}"
 
 
+def test_one_mistake_is_one_error(tmp_path: Path, document: dict[str, Any], environment: dict[str, str]) -> None:
+    """The only entity lacks its company, and the file was also said to have no entity at all."""
+    document["entities"] = document["entities"][:1]
+    del document["entities"][0]["company"]
+    found = problems(write(tmp_path, document), environment)
+    assert "entities[0].company: is missing" in found
+    assert "at least 1 item" not in found
+
+
 @pytest.mark.parametrize(
     ("path", "value", "says"),
     [
