@@ -62,8 +62,6 @@ _CHANGED: Final = 4
 #: Types of exceptions for which nothing is planted here, and why.
 NOT_INJECTED: Final = {
     "tax_engine_vs_ledger": "it takes an entry of ours that books another tax than the store charged",
-    "oversold": "the simulated store sells from no configured warehouse",
-    "stock_sync_delay": "the simulated store sells from no configured warehouse",
 }
 _EXCEPTIONS: Final = """
     select exception_id, exception_type, order_key, settlement_key, settlement_line_key, bank_line_key, store_id,

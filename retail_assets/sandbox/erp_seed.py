@@ -131,7 +131,7 @@ def add_deliveries(
     seed: Mapping[str, Any],
     shipped: Iterable[ShippedLine],
     *,
-    in_stock: int = 100,
+    in_stock: int | Mapping[str, int] = 100,
     reserved: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """The seed with a warehouse for each company, stock, and a delivery note for each shipment and return.
@@ -139,7 +139,7 @@ def add_deliveries(
     Args:
         seed: of ``erp_seed``; it is not changed.
         shipped: lines; those of one order, time and direction become one note.
-        in_stock: pieces of each product that are left on the shelf after all of it.
+        in_stock: pieces of each product that are left on the shelf after all of it, by SKU where they differ.
         reserved: pieces by SKU that are promised to orders; of products that were shipped.
 
     Returns:
@@ -169,7 +169,8 @@ def add_deliveries(
     opening = (lines[0].shipped_at - timedelta(days=1)).date().isoformat() if lines else ""
     receipts = [
         {
-            "company": company, "item_code": sku, "warehouse": warehouses[company], "qty": in_stock + quantity,
+            "company": company, "item_code": sku, "warehouse": warehouses[company],
+            "qty": quantity + (in_stock if isinstance(in_stock, int) else in_stock[sku]),
             "posting_date": opening, "posting_time": "08:00:00",
         }
         for (company, sku), quantity in sorted(sold.items())

@@ -53,6 +53,7 @@ from retail_assets.sandbox.profiles import (
     gateway_of,
 )
 from retail_assets.sandbox.rates import ExchangeRates
+from retail_assets.sandbox.stocking import Shelf, last_movements
 from retail_assets.sandbox.storage import StateFile, encode, gateway_file, store_file
 from retail_assets.sandbox.truth import TruthWriter, writing_truth
 
@@ -61,6 +62,8 @@ WORLD_FILE: Final = "world.json"
 SEED_FILE: Final = "erp_seed.json"
 #: The ERP's warehouse keeps the delivery notes of the latest orders; a large world would fill it for minutes.
 _ERP_DELIVERIES: Final = 100
+#: A movement this old should be shown by the store.
+_SHOWN_AFTER: Final = timedelta(hours=3)
 #: The account of which one payout comes back, and how far into the simulated time.
 _FAILS_ONCE: Final = "stripe_us"
 _FAILING: Final = 0.4
@@ -246,10 +249,10 @@ class _WorldMaker:
                 gateway = gateway_of(store_id)
                 paid = self._store(store, gateway, counts[store_id], cases[store_id], truth)
                 statements[gateway.bank_id] = self._bank(BANKS[gateway.bank_id], paid, truth)
+            self._write_seed(truth)
         self._progress("orders", parameters.orders, parameters.orders)
         for ledger in self.ledgers:
             (self._folder / f"{ledger.gateway_id}.ledger.json").write_bytes(msgspec.json.encode(ledger))
-        self._write_seed()
         for engine_id, recorder in self._tax.items():
             documents = recorder.documents()
             (self._folder / documents_file(engine_id)).write_bytes(msgspec.json.encode(documents))
@@ -268,13 +271,31 @@ class _WorldMaker:
         levels = warehouse.counts(self._first_day)
         threepl.write_files(shipments, inbox, returns=warehouse.returns(), levels=levels)
 
-    def _write_seed(self) -> None:
+    def _write_seed(self, truth: TruthWriter) -> None:
         seed = erp_seed(self._rates, self._first_day, self._rng("erp"))
-        warehouse = self._warehouses[ERP_SHIPS_FOR]
-        company = ENTITIES[STORES[ERP_SHIPS_FOR].entity_code].company
-        shipped = warehouse.erp_lines(company, _ERP_DELIVERIES)
-        seed = add_deliveries(seed, shipped, reserved=warehouse.reserved())
+        store, warehouse = STORES[ERP_SHIPS_FOR], self._warehouses[ERP_SHIPS_FOR]
+        company = ENTITIES[store.entity_code].company
+        shipped, reserved = warehouse.erp_lines(company, _ERP_DELIVERIES), warehouse.reserved()
+        shelf = Shelf(
+            self._folder / f"{ERP_SHIPS_FOR}.sqlite", ERP_SHIPS_FOR, reserved=reserved,
+            moved=last_movements(shipped), settled=self._parameters.as_of - _SHOWN_AFTER,
+            # Where no order has a case, no article has one.
+            rng=self._rng("stock") if truth.cases else None,
+        )  # fmt: skip
+        seed = add_deliveries(seed, shipped, in_stock=shelf.on_hand, reserved=reserved)
         (self._folder / SEED_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(seed), indent=1) + b"\n")
+        for planted in shelf.show():
+            self.cases[planted.case.value] = self.cases.get(planted.case.value, 0) + 1
+            case = {
+                "case": planted.case.value, "order_key": None, "settlement_line_key": None, "settlement_key": None
+            }  # fmt: skip
+            truth.cases.append(case)
+            truth.exceptions.append(
+                case | {
+                    "exception_type": planted.case.value, "subject": planted.product_key, "amount": planted.amount,
+                    "currency_code": store.currency, "shown": planted.shown,
+                }
+            )  # fmt: skip
 
     def _watchers(self, store_id: str) -> list[Watcher]:
         tax = [self._tax[engine_id] for engine_id, one in TAX_ENGINES.items() if one.store_id == store_id]

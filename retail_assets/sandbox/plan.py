@@ -83,13 +83,20 @@ class AccountCase(StrEnum):
     SPLIT = "payout_in_several_deposits"
 
 
+class StockCase(StrEnum):
+    """What was planted on an article of a store."""
+
+    OVERSOLD = "oversold"
+    DELAY = "stock_sync_delay"
+
+
 #: Cases that must be found as an exception of the same name.
-EXCEPTIONS: Final[frozenset[Case | AccountCase]] = frozenset(
+EXCEPTIONS: Final[frozenset[Case | AccountCase | StockCase]] = frozenset(
     {
         AccountCase.FAILED_PAYOUT, Case.DISPUTE_OPEN, Case.PAYMENT_MISSING, Case.ORDER_MISSING, Case.AMOUNT_MISMATCH,
         Case.DUPLICATE_PAYMENT, Case.ORDER_EDITED, Case.REFUND_IN_STORE_ONLY, Case.REFUND_AT_GATEWAY_ONLY,
         Case.STALE_AUTHORISATION, Case.REFUND_FAILED, Case.DOUBLE_ORDER, Case.TAX_DIFFERS,
-        AccountCase.UNKNOWN,
+        AccountCase.UNKNOWN, StockCase.OVERSOLD, StockCase.DELAY,
     }
 )  # fmt: skip
 

@@ -58,12 +58,13 @@ class TrueCase(msgspec.Struct):
 
 
 class TrueException(TrueCase):
-    """An exception that must be found."""
+    """An exception that must be found; ``shown`` is the quantity that a store shows of an article, where it is one."""
 
     exception_type: str
     subject: str
     amount: Decimal
     currency_code: str
+    shown: int | None = None
 
 
 class TrueBalance(msgspec.Struct):

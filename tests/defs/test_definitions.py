@@ -73,7 +73,7 @@ def test_the_sensors_are_on(definitions: dg.Definitions) -> None:
     sensors = {sensor.name: sensor for sensor in definitions.sensors or []}
     assert set(sensors) == {
         "build_after_load", "build_after_partial_load", "events_received", "files_dropped", "publish_after_build",
-        "alerts", "old_runs_deleted",
+        "alerts", "old_runs_deleted", "write_stock_after_build",
         *(keys.gate_sensor_name(entity) for entity in ("US", "DE", "JP")),
     }  # fmt: skip
     assert all(sensor.default_status is dg.DefaultSensorStatus.RUNNING for sensor in sensors.values())

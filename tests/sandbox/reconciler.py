@@ -1,7 +1,8 @@
 """A second, deliberately naive reconciliation: if it finds anything that was not planted, the world lies."""
 
+import json
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -9,8 +10,15 @@ import msgspec
 from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]
 
 from retail_assets import money
-from retail_assets.sandbox.generator import documents_file
-from retail_assets.sandbox.profiles import GATEWAYS, STORES, TAX_ENGINES, GatewayProfile, TaxEngineProfile
+from retail_assets.sandbox.generator import SEED_FILE, documents_file
+from retail_assets.sandbox.profiles import (
+    ERP_SHIPS_FOR,
+    GATEWAYS,
+    STORES,
+    TAX_ENGINES,
+    GatewayProfile,
+    TaxEngineProfile,
+)
 from retail_assets.sandbox.tax import TaxDocument
 from tests.sandbox.conftest import State
 
@@ -25,6 +33,48 @@ def find_exceptions(state: State) -> set[tuple[str, str]]:
         found |= _of_gateway(state, gateway, as_of)
     for engine in TAX_ENGINES.values():
         found |= _of_tax(state, engine)
+    return found | _of_stock(state)
+
+
+def _of_stock(state: State) -> set[tuple[str, str]]:
+    """Articles of which the ERP has less than is promised, and those of which the store shows another number."""
+    seed = json.loads((state.home / "sandbox" / SEED_FILE).read_text(encoding="utf-8"))
+    as_of = datetime.fromisoformat(state.truth["as_of"])
+    on_hand: Counter[str] = Counter()
+    moved: dict[str, datetime] = {}
+    for receipt in seed["stock_receipts"]:
+        on_hand[receipt["item_code"]] += receipt["qty"]
+    for note in seed["delivery_notes"]:
+        at = datetime.fromisoformat(f"{note['posting_date']}T{note['posting_time']}+00:00")
+        for item in note["items"]:
+            on_hand[item["item_code"]] -= item["qty"]
+            moved[item["item_code"]] = max(at, moved.get(item["item_code"], at))
+    promised: Counter[str] = Counter()
+    waits: set[int] = set()
+    for order in state.rows(ERP_SHIPS_FOR, "orders"):
+        if order["status"] in ("processing", "on-hold"):
+            waits.add(order["id"])
+            for line in order["line_items"]:
+                promised[line["sku"]] += line["quantity"]
+    for refund in state.rows(ERP_SHIPS_FOR, "refunds"):
+        if refund["parent_id"] in waits:
+            for line in refund["line_items"]:
+                promised[line["sku"]] += line["quantity"]
+    for reservation in seed["reservations"]:
+        sku = reservation["item_code"]
+        promised[sku] = max(promised[sku], reservation["qty"])
+    found: set[tuple[str, str]] = set()
+    rows = state.table(ERP_SHIPS_FOR, "select body from documents where resource in ('products', 'variations')")
+    for article in (json.loads(body) for (body,) in rows):
+        sku = article["sku"]
+        if sku not in moved or not article["manage_stock"]:
+            continue
+        key = f"{ERP_SHIPS_FOR}:{article['id']}"
+        if on_hand[sku] < promised[sku]:
+            found.add(("oversold", key))
+        wrong = article["stock_quantity"] != max(on_hand[sku] - promised[sku], 0)
+        if wrong and as_of - moved[sku] > timedelta(hours=1):
+            found.add(("stock_sync_delay", key))
     return found
 
 
