@@ -29,6 +29,8 @@ from retail_assets.settings import Settings
 UNSETTLED: Final = ("open", "assigned", "write_off_asked")
 
 _QUEUES: Final = ("business", "technical")
+#: More are as many copies of one reason: a missing mapping holds every entry of its account.
+_SHOWN_ENTRIES: Final = 10
 
 
 @dataclass(frozen=True)
@@ -515,8 +517,8 @@ def print_exception(console: Console, row: dict[str, Any]) -> None:
             soft_wrap=True,
         )
     print_links(console, row["links"], head=False)
-    for entry in row["journal_entries"]:
-        held = f", held: {entry['hold_reason']}" if entry["hold_reason"] else ""
+    for entry in row["journal_entries"][:_SHOWN_ENTRIES]:
+        held = f": {entry['hold_reason']}" if entry["hold_reason"] else ""
         state = f"posted as {entry['erp_document']}" if entry["erp_document"] else f"{entry['posting_status']}{held}"
         total = _money(entry["base_total_amount"], {"currency_code": entry["base_currency_code"]})
         console.print(
@@ -525,6 +527,8 @@ def print_exception(console: Console, row: dict[str, Any]) -> None:
             highlight=False,
             soft_wrap=True,
         )
+    if (more := len(row["journal_entries"]) - _SHOWN_ENTRIES) > 0:
+        console.print(f"… and {more} more journal entries (all with --json)", highlight=False)
 
 
 def print_links(console: Console, found: list[dict[str, Any]], *, head: bool = True) -> None:

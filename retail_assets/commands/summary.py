@@ -244,7 +244,7 @@ def _exceptions(found: list[dict[str, Any]]) -> Table:
 
 def _unserved(found: list[dict[str, Any]]) -> Table:
     table = Table(
-        title="Paid, but seen by nobody: no gateway of retail.yaml serves the method",
+        title="Paid by methods that no gateway of retail.yaml serves",
         title_justify="left",
         box=SIMPLE_HEAD,
         pad_edge=False,

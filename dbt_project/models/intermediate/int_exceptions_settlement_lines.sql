@@ -18,12 +18,15 @@ select
         ("payment", "lines.payment_key"),
         ("gross", "cast(lines.gross_amount as varchar)"),
         ("description", "lines.description"),
+        ("order_reference", "coalesce(payments.order_reference, payments.unprefixed_reference)"),
+        ("site", "payments.normalised_site_url"),
         ("booked_at", "cast(lines.booked_at as varchar)"),
         ("suggested_order", "suggestions.order_key"),
         ("suggested_by", "suggestions.evidence_class"),
     ]) }} as evidence
 from {{ ref('int_settlement_lines_judged') }} as lines
 left join {{ ref('int_match_suggestions') }} as suggestions on lines.payment_key = suggestions.payment_key
+left join {{ ref('int_payments_prepared') }} as payments on lines.payment_key = payments.payment_key
 where lines.line_type = 'charge' and lines.match_status = 'missing_in_store'
 
 union all
