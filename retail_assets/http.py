@@ -178,13 +178,10 @@ class _SigningAdapter(HTTPAdapter):
         while True:
             try:
                 response = super().send(self._auth(request.copy()), *arguments, **named)
-            except (requests.ConnectionError, requests.Timeout) as error:
-                if request.method not in _SAFE_METHODS:
+            except (requests.ConnectionError, requests.Timeout):
+                if request.method not in _SAFE_METHODS or not retry.total:
                     raise
-                try:
-                    retry = retry.increment(request.method, request.url)
-                except MaxRetryError:
-                    raise error from None
+                retry = retry.increment(request.method, request.url)
                 retry.sleep()
                 continue
             raw: BaseHTTPResponse = response.raw

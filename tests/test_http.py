@@ -313,10 +313,12 @@ def test_an_answer_that_drips_ends(monkeypatch: pytest.MonkeyPatch) -> None:
         http.get("orders")
 
 
-def test_connection_refused_says_so() -> None:
-    """A store that is down ended the load with the stack trace of a library."""
+@pytest.mark.parametrize("auth", [None, HTTPBasicAuth("ck", "cs")])
+@pytest.mark.parametrize("retries", [0, 1])
+def test_connection_refused_says_so(auth: HTTPBasicAuth | None, retries: int) -> None:
+    """A store that is down ended the load with a library's stack trace, or with "too many error responses"."""
     with (
-        client("http://127.0.0.1:9", retries=0) as http,
+        client("http://127.0.0.1:9", retries=retries, auth=auth) as http,
         pytest.raises(HttpUnavailableError, match="Connection refused"),
     ):
         http.get("orders")
