@@ -19,7 +19,15 @@ from retail_assets.contracts import Column, ColumnType, Table
 from retail_assets.mapping import CsvMapping
 from retail_assets.ops.quarantine import Rejection
 from retail_assets.settings import Bank
-from retail_assets.sources.bank.statements import Entry, Note, Statement, StatementError, is_account, require_sum
+from retail_assets.sources.bank.statements import (
+    Entry,
+    Header,
+    Note,
+    Statement,
+    StatementError,
+    is_account,
+    require_sum,
+)
 from retail_assets.sources.mapped import broken_rows, mapped_rows, open_mapped
 from retail_assets.sources.textrows import convert_text, row_as_json
 
@@ -58,8 +66,9 @@ def check_mapping(bank: Bank) -> None:
     bank.option("mapping").check(f"banks.{bank.id}.mapping", allowed=MAPPABLE, required=REQUIRED)
 
 
-def read_file(bank: Bank, path: Path) -> Iterator[Statement | StatementError | Rejection | Note]:
-    """Yield a statement for each day, what is wrong with a day, each row that could not be read, or that there is none.
+def read_file(bank: Bank, path: Path) -> Iterator[Header | Statement | StatementError | Rejection | Note]:
+    """Yield the columns, then a statement for each day, what is wrong with a day, each row that could not be read, or
+    that there is none.
 
     Raises:
         CsvError: the file as a whole cannot be read.
@@ -68,6 +77,7 @@ def read_file(bank: Bank, path: Path) -> Iterator[Statement | StatementError | R
     check_mapping(bank)
     mapping: CsvMapping = bank.option("mapping")
     opened = open_mapped(path, mapping)
+    yield Header(opened.header)
     lines: list[_Line] = []
     is_empty = True
     for rows in mapped_rows(opened, mapping, _TYPES):

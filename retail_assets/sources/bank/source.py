@@ -13,7 +13,7 @@ from retail_assets.contracts import table
 from retail_assets.ops.quarantine import Rejection
 from retail_assets.settings import Bank
 from retail_assets.sources.bank import camt, mapped, mt940, ofx
-from retail_assets.sources.bank.statements import Note, Statement, StatementError, is_account
+from retail_assets.sources.bank.statements import Header, Note, Statement, StatementError, is_account
 from retail_assets.sources.csvfiles import CsvError
 from retail_assets.sources.files import DroppedFile, TooLargeError, new_files, read_whole
 from retail_assets.sources.intake import Intake
@@ -36,6 +36,7 @@ class _Read:
     good: list[Statement] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    header: Header = field(default_factory=Header)
 
 
 @dlt.source(name="bank", max_table_nesting=0)
@@ -117,6 +118,8 @@ def _read(bank: Bank, file: DroppedFile) -> _Read:
                 read.good.append(found)
             elif isinstance(found, Note):
                 read.notes.append(found)
+            elif isinstance(found, Header):
+                read.header = found
             elif isinstance(found, Rejection):
                 read.rejected.append(found)
             else:
@@ -128,7 +131,7 @@ def _read(bank: Bank, file: DroppedFile) -> _Read:
     return read
 
 
-def _found(bank: Bank, file: DroppedFile) -> Iterator[Statement | StatementError | Rejection | Note]:
+def _found(bank: Bank, file: DroppedFile) -> Iterator[Header | Statement | StatementError | Rejection | Note]:
     if bank.system == "csv":
         yield from mapped.read_file(bank, file.path)
         return
@@ -193,6 +196,7 @@ def _batch(newest: Sequence[Statement], read: _Read, intake: Intake) -> Batch:
         },
         read.rejected,
         [statement.statement_id for statement in read.good] + ([] if read.rejected else [read.file.name]),
+        headers=read.header,
     )
 
 

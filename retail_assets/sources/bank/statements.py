@@ -25,6 +25,12 @@ class Note(str):
     __slots__ = ()
 
 
+class Header(tuple[str, ...]):
+    """The columns of a file, as it names them."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Detail:
     """One of the payments that a bank booked together as one entry; ``amount`` is null where the bank does not say."""

@@ -16,7 +16,7 @@ from retail_assets.sandbox.minor import major
 from retail_assets.sandbox.profiles import BANKS
 from retail_assets.settings import Bank, instance_of
 from retail_assets.sources.bank import camt, mapped, mt940, ofx
-from retail_assets.sources.bank.statements import Note, Statement, StatementError, is_account
+from retail_assets.sources.bank.statements import Header, Note, Statement, StatementError, is_account
 from tests.sources.bank.files import IBAN, document, entry, statement
 
 fuzzed = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -253,7 +253,8 @@ def test_an_account_has_many_names(found: str, configured: str, same: bool) -> N
 def csv_days(path: Path, content: str, **mapping: Any) -> list[Any]:
     (path / "x.csv").write_bytes(content.encode())
     columns = {"booking_date": "Day", "amount": "Amount", "balance": "Balance", "remittance_text": "Text"}
-    return list(mapped.read_file(bank_of("csv", mapping={"columns": columns, **mapping}), path / "x.csv"))
+    found = mapped.read_file(bank_of("csv", mapping={"columns": columns, **mapping}), path / "x.csv")
+    return [item for item in found if not isinstance(item, Header)]
 
 
 @pytest.mark.parametrize("newest_first", [False, True])
@@ -305,7 +306,7 @@ def histories(draw: st.DrawFn) -> list[sandbox.Statement]:
 
 
 def _amounts(items: Iterator[Any] | list[Any]) -> list[Decimal]:
-    found = [item for item in items if not isinstance(item, Note)]
+    found = [item for item in items if not isinstance(item, Note | Header)]
     assert all(isinstance(item, Statement) for item in found), found
     return [line.amount for item in found for line in item.entries]
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from retail_assets.ops import drift
+from retail_assets.ops.store import open_store
 from retail_assets.sandbox import bank as sandbox
 from retail_assets.sandbox.profiles import BANKS
 from retail_assets.settings import Bank, instance_of
@@ -180,6 +182,23 @@ def test_overlapping_downloads_count_once(home: Home, folder: Path) -> None:
         ("2026-11-03", Decimal(3)),
         ("2026-11-04", Decimal(4)),
     ]
+
+
+def test_a_new_column_of_an_export_is_drift(home: Home, folder: Path) -> None:
+    """The bank added a column, for its fees perhaps, and nobody was told."""
+    bank = configured("csv", mapping={"columns": {"booking_date": "Day", "amount": "Amount"}})
+    contents = (
+        "Day,Amount\n2026-11-02,1.00\n",
+        "Amount,Day\n2.00,2026-11-03\n",
+        "Day,Amount,Fee\n2026-11-04,3.00,0.1\n",
+    )
+    for number, content in enumerate(contents):
+        (folder / f"{number}.csv").write_text(content)
+        load_as(home, folder, bank)
+    operations = open_store(home.operations_url)
+    found = [(row["table_name"], row["field"], row["kind"]) for row in drift.rows(operations)]
+    operations.dispose()
+    assert found == [("statements", "Fee", "added")]
 
 
 @pytest.mark.parametrize("system", ["mt940", "ofx", "csv", "camt.053"])
