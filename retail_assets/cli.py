@@ -1168,9 +1168,11 @@ def sandbox_break(
 @contextmanager
 def _explained(code: int = 2) -> Iterator[None]:
     """What keeps a command from going on is said in words, and ends it with 2, or what is given."""
+    from retail_assets.warehouse_file import WarehouseBusyError
+
     try:
         yield
-    except CommandError as error:
+    except (CommandError, WarehouseBusyError) as error:
         _fail(str(error), code=code)
 
 

@@ -915,6 +915,11 @@ class Settings:
         return self.home / "dbt"
 
     @property
+    def run_results_path(self) -> Path:
+        """What dbt says of the last build, once it has ended."""
+        return self.dbt_target_path / "run" / "run_results.json"
+
+    @property
     def published_path(self) -> Path:
         """What BI reads: the marts of the last good build."""
         return self.home / "published"

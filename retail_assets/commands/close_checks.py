@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 from retail_assets.accounting.plan import CANCELLED_AT_ERP, Plan
 from retail_assets.commands.close_report import AGES, money
 from retail_assets.commands.summary import BRIDGE
+from retail_assets.commands.warehouse import reading_warehouse
 from retail_assets.defs.checks.invariants import INVARIANTS
 from retail_assets.defs.export.planning import plan_for
 from retail_assets.erp.payload import from_payload
@@ -60,7 +61,7 @@ class Report:
 def examine(settings: Settings, operations: Engine, entity: Entity, period: Period) -> Report:
     """All checks and figures of a month; changes nothing."""
     plan = plan_for(settings, operations, entity.code)
-    with duckdb.connect(str(settings.warehouse_path), read_only=True) as warehouse:
+    with reading_warehouse(settings) as warehouse:
         return _Examination(settings, operations, warehouse, plan, entity, period).report()
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from retail_assets.commands.home import prepare_home
+from retail_assets.commands.warehouse import reading_warehouse
 from retail_assets.defs.ingest.instances import source_instances
 from retail_assets.defs.ingest.webhooks import REFUSED, watched_store, webhooks_of
 from retail_assets.erp.factory import poster_for, takes_postings
@@ -135,7 +136,7 @@ def _sqlite_version(settings: Settings) -> Finding:
 def _warehouse(settings: Settings) -> str:
     if not settings.warehouse_path.is_file():
         return "not made yet: run `retail run`"
-    with duckdb.connect(str(settings.warehouse_path), read_only=True) as connection:
+    with reading_warehouse(settings) as connection:
         query = "select count(*) from information_schema.tables where table_schema = 'marts'"
         marts = connection.execute(query).fetchall()[0][0]
     return f"{marts} marts"

@@ -15,12 +15,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
-import duckdb
 from rich.console import Console
 
 from retail_assets.commands import CommandError
 from retail_assets.commands.close_report import pages
 from retail_assets.commands.evidence_content import FORMAT, Evidence
+from retail_assets.commands.warehouse import reading_warehouse
 from retail_assets.ops import outbox
 from retail_assets.ops.canonical import canonical_json
 from retail_assets.ops.periods import Period
@@ -86,7 +86,7 @@ def gather(settings: Settings, entity_code: str, period: Period) -> Pack:
         # Nobody posts between one list and the next.
         with (
             exclusive(operations, outbox.posting_lock_name(entity_code), wait_seconds=_LOCK_WAIT_SECONDS),
-            duckdb.connect(str(settings.warehouse_path), read_only=True) as warehouse,
+            reading_warehouse(settings) as warehouse,
         ):
             evidence = Evidence(settings, operations, warehouse, entity, period)
             content = evidence.files()

@@ -2,21 +2,18 @@
 
 import fcntl
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Final
 
 import dagster as dg
-import duckdb
 
 from retail_assets import keys
 from retail_assets.commands import CommandError
 from retail_assets.ops.store import LockHeldError, exclusive, open_store
 from retail_assets.settings import Settings
+from retail_assets.warehouse_file import opened
 
-_LONGEST_WAIT_SECONDS: Final = 60
-_WAIT_SECONDS: Final = 0.25
 _IN_PROGRESS: Final = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -85,15 +82,8 @@ def wait_for_warehouse(settings: Settings) -> None:
     """Wait until nobody holds the warehouse: dbt goes on for a while after the command that started it was killed.
 
     Raises:
-        duckdb.IOException: it is still held after a minute; names the process.
+        WarehouseBusyError: it is still held after a minute; names the process.
     """
-    deadline = time.monotonic() + _LONGEST_WAIT_SECONDS
-    while settings.warehouse_path.exists():
-        try:
-            duckdb.connect(str(settings.warehouse_path)).close()
-        except duckdb.IOException:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(_WAIT_SECONDS)
-        else:
-            return
+    if settings.warehouse_path.exists():
+        with opened(settings.warehouse_path):
+            pass

@@ -78,7 +78,7 @@ def run_chain(settings: Settings, console: Console, *, load: bool = True) -> Cha
         with _phase(console, result, "Building and checking the marts"):
             _execute(definitions, instance, keys.BUILD_JOB, console, result)
         with _phase(console, result, "Publishing the marts"):
-            _publish(definitions, instance, console, result)
+            _publish(settings, definitions, instance, console, result)
         with _phase(console, result, "Posting to the ERP"):
             for entity in settings.configuration.entities:
                 _post(settings, definitions, instance, entity.code, console, result)
@@ -142,7 +142,7 @@ def rebuild(settings: Settings, console: Console) -> ChainResult:
         with _phase(console, result, "Building and checking the marts"):
             _execute(definitions, instance, keys.BUILD_JOB, console, result)
         with _phase(console, result, "Publishing the marts"):
-            _publish(definitions, instance, console, result)
+            _publish(settings, definitions, instance, console, result)
     return result
 
 
@@ -184,8 +184,14 @@ def _instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def _publish(definitions: dg.Definitions, instance: dg.DagsterInstance, console: Console, result: ChainResult) -> None:
-    request = request_publication(instance)
+def _publish(
+    settings: Settings,
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    console: Console,
+    result: ChainResult,
+) -> None:
+    request = request_publication(instance, settings)
     if isinstance(request, dg.SkipReason):
         console.print(f"    {request.skip_message}", highlight=False)
         return

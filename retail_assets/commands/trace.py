@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
 
+from retail_assets.commands.warehouse import reading_warehouse
 from retail_assets.contracts import TABLES, Table
 from retail_assets.ops import inbox, links, outbox
 from retail_assets.ops.links import Link
@@ -456,7 +457,7 @@ def _evidence(settings: Settings) -> tuple[list[Posting], list[Link]]:
 
 @contextmanager
 def _warehouse(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect(str(settings.warehouse_path), read_only=True) as connection:
+    with reading_warehouse(settings) as connection:
         connection.execute("set timezone = 'UTC'")
         yield connection
 

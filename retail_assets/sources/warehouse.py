@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import cast
 
 import dlt
-import duckdb
 from dlt.sources import DltSource
 
 from retail_assets.contracts import TABLES
 from retail_assets.sources.destination import Warehouse, warehouse_destination
 from retail_assets.sources.intake import Intake
 from retail_assets.sources.schema import SCHEMA_CONTRACT, create_table_sql
+from retail_assets.warehouse_file import opened
 
 __all__ = ["SCHEMA_CONTRACT", "create_raw_tables", "load", "loading", "pipeline_for", "portions"]
 
@@ -20,7 +20,7 @@ __all__ = ["SCHEMA_CONTRACT", "create_raw_tables", "load", "loading", "pipeline_
 def create_raw_tables(warehouse: Path) -> None:
     """Make every contracted raw table that is not there yet, so that models run before a source was ever reached."""
     warehouse.parent.mkdir(parents=True, exist_ok=True)
-    with duckdb.connect(str(warehouse)) as connection:
+    with opened(warehouse) as connection:
         there = set(connection.execute("select schema_name, table_name from duckdb_tables()").fetchall())
         missing = [table for table in TABLES if (table.schema, table.name) not in there]
         for schema in {table.schema for table in missing}:

@@ -14,6 +14,7 @@ from retail_assets import keys
 from retail_assets.defs.publish import request_publication
 from retail_assets.defs.publish.publication import GENERATIONS, publish, read_publication
 from retail_assets.defs.publish.verdicts import FLAGGED, GOOD, HELD, Verdict, mart_verdicts
+from retail_assets.settings import load_settings
 
 BUILT_AT = datetime(2026, 11, 5, 12, tzinfo=UTC)
 
@@ -187,17 +188,22 @@ def test_old_parquet_goes_and_the_last_ones_stay(warehouse: Path) -> None:
     assert len([one for one in folder.iterdir() if not one.is_symlink()]) == GENERATIONS
 
 
-def test_each_build_is_published_once() -> None:
-    """A sensor that asks every half minute would publish the same build every half minute."""
+def test_each_build_is_published_once(tmp_path: Path) -> None:
+    """A sensor that asks every half minute would publish the same build every half minute, or one that was killed."""
+    settings = load_settings({"RETAIL_HOME": str(tmp_path)})
+    settings.run_results_path.parent.mkdir(parents=True)
+    settings.run_results_path.write_text("{}")
     job = dg.GraphDefinition(name=keys.BUILD_JOB).to_job()
     publishing = dg.GraphDefinition(name=keys.PUBLISH_JOB).to_job()
     with dg.DagsterInstance.ephemeral() as instance:
-        assert isinstance(request_publication(instance), dg.SkipReason)
+        assert isinstance(request_publication(instance, settings), dg.SkipReason)
         built = job.execute_in_process(instance=instance)
-        request = request_publication(instance)
+        request = request_publication(instance, settings)
         assert isinstance(request, dg.RunRequest)
         assert built.run_id in (request.run_key or "")
         publishing.execute_in_process(instance=instance, tags=request.tags)
-        assert isinstance(request_publication(instance), dg.SkipReason)
+        assert isinstance(request_publication(instance, settings), dg.SkipReason)
         job.execute_in_process(instance=instance)
-        assert isinstance(request_publication(instance), dg.RunRequest)
+        assert isinstance(request_publication(instance, settings), dg.RunRequest)
+        settings.run_results_path.unlink()
+        assert "broke off" in str(request_publication(instance, settings))

@@ -3,7 +3,6 @@
 from typing import Final
 
 import dagster as dg
-import duckdb
 
 from retail_assets import keys
 from retail_assets.defs.alerts import causes
@@ -11,6 +10,7 @@ from retail_assets.defs.alerts.watching import watch
 from retail_assets.ops import alerts
 from retail_assets.ops.store import open_store
 from retail_assets.settings import Settings
+from retail_assets.warehouse_file import opened
 
 ALERTS_SENSOR: Final = "alerts"
 _INTERVAL_SECONDS: Final = 60
@@ -38,7 +38,7 @@ def alert_definitions(settings: Settings) -> dg.Definitions:
     )
     def exceptions_noted() -> dg.MaterializeResult:
         # Here and not in the sensor: whoever opens the warehouse takes its slot.
-        with duckdb.connect(str(settings.warehouse_path)) as connection:
+        with opened(settings.warehouse_path) as connection:
             cursor = connection.execute(_OPEN_EXCEPTIONS)
             names = [column[0] for column in cursor.description or ()]
             rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

@@ -3,12 +3,12 @@
 from typing import Final
 
 import dagster as dg
-import duckdb
 
 from retail_assets import keys
 from retail_assets.defs.canary.placing import CanaryError, missing, note_arrivals, place
 from retail_assets.ops.store import open_store
 from retail_assets.settings import Settings, Store
+from retail_assets.warehouse_file import opened
 
 _MART: Final = dg.AssetKey(keys.mart_asset_path("mon_canaries"))
 _SHOWN: Final = 5
@@ -67,7 +67,7 @@ def _check(settings: Settings) -> dg.AssetChecksDefinition:
     def canaries_arrive(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         operations = open_store(settings.operations_url)
         try:
-            with duckdb.connect(str(settings.warehouse_path)) as connection:
+            with opened(settings.warehouse_path) as connection:
                 arrived, late = note_arrivals(settings, operations, connection), missing(connection)
         finally:
             operations.dispose()

@@ -11,6 +11,7 @@ import duckdb
 from retail_assets import keys
 from retail_assets.defs.checks.invariants import INVARIANTS, Invariant
 from retail_assets.settings import Settings
+from retail_assets.warehouse_file import opened
 
 _SHOWN_OFFENDERS: Final = 10
 
@@ -82,7 +83,7 @@ def check_definitions(settings: Settings) -> dg.Definitions:
     @dg.multi_asset_check(name="posting_gate", specs=specs, can_subset=True, pool=keys.WAREHOUSE_POOL)
     def posting_gate(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         selected = context.selected_asset_check_keys
-        with duckdb.connect(str(settings.warehouse_path)) as connection:
+        with opened(settings.warehouse_path) as connection:
             # Collected first: a failing blocking check ends the step, and every other result must be seen as well.
             results = [
                 _evaluate(connection, invariant, entity)

@@ -8,6 +8,7 @@ import duckdb
 
 from retail_assets import keys
 from retail_assets.settings import Settings
+from retail_assets.warehouse_file import opened
 
 _QUEUES: Final = ("business", "technical")
 
@@ -39,7 +40,7 @@ def work_definitions(settings: Settings) -> dg.Definitions:
 
     @dg.multi_asset_check(name="exception_queues", specs=specs, can_subset=True, pool=keys.WAREHOUSE_POOL)
     def exception_queues(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        with duckdb.connect(str(settings.warehouse_path)) as connection:
+        with opened(settings.warehouse_path) as connection:
             for queue in _QUEUES:
                 name = keys.queue_check_name(queue)
                 if dg.AssetCheckKey(asset, name) in context.selected_asset_check_keys:

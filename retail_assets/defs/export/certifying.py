@@ -11,7 +11,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-import duckdb
 from sqlalchemy import Engine
 
 from retail_assets.accounting.control import models_hash, policy_hash, seed_hashes
@@ -26,6 +25,7 @@ from retail_assets.ops.canonical import canonical_json, sha256_hex
 from retail_assets.ops.certificates import Certificate
 from retail_assets.ops.store import exclusive, reading
 from retail_assets.settings import Settings
+from retail_assets.warehouse_file import opened
 
 _FORMAT: Final = 2
 _CHUNK: Final = 500
@@ -147,7 +147,7 @@ def _totals(operations: Engine, entries: Sequence[AuditEntry], plan: Plan) -> di
 
 def _evidence(settings: Settings, entry_ids: Sequence[str]) -> dict[str, Any]:
     """The records that the posted entries stand on, and the settlements they belong to."""
-    with duckdb.connect(str(settings.warehouse_path)) as connection:
+    with opened(settings.warehouse_path) as connection:
         digest, count = hashlib.sha256(), 0
         records = connection.execute(_RECORDS, [entry_ids])
         while some := records.fetchmany(10_000):

@@ -11,6 +11,7 @@ from retail_assets.accounting.plan import Books, Plan, plan_entity
 from retail_assets.ops import approvals, audit, outbox, periods
 from retail_assets.ops.store import writing
 from retail_assets.settings import Settings
+from retail_assets.warehouse_file import opened
 
 _ENTRIES: Final = """
     select
@@ -56,7 +57,7 @@ def ask(settings: Settings, operations: Engine, plan: Plan) -> int:
 
 def desired_ledger(settings: Settings, entity_code: str) -> list[LedgerEntry]:
     """An entity's desired ledger, as the marts have it."""
-    with duckdb.connect(str(settings.warehouse_path)) as connection:
+    with opened(settings.warehouse_path) as connection:
         return read_ledger(_rows(connection, _ENTRIES, entity_code), _rows(connection, _LINES, entity_code))
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import dagster as dg
 import dlt
-import duckdb
 from dagster_dlt import DagsterDltResource, DagsterDltTranslator, build_dlt_asset_specs
 from dagster_dlt.translator import DltResourceTranslatorData
 
@@ -22,6 +21,7 @@ from retail_assets.defs.ingest.progress import reporter
 from retail_assets.settings import Settings
 from retail_assets.sources.intake import Counts, Intake
 from retail_assets.sources.warehouse import create_raw_tables, loading, pipeline_for, portions
+from retail_assets.warehouse_file import opened
 
 
 class RawTranslator(DagsterDltTranslator):
@@ -144,7 +144,7 @@ def _with_counts(
 def _row_counts(settings: Settings, instance: SourceInstance, results: list[dg.MaterializeResult]) -> dict[str, int]:
     """Rows that each raw table holds of this instance."""
     counts = {}
-    with duckdb.connect(str(settings.warehouse_path)) as connection:
+    with opened(settings.warehouse_path) as connection:
         for result in results:
             name = dg.AssetKey.from_coercible(result.asset_key).path[-1]  # pyright: ignore[reportArgumentType]
             contract: Table = table(instance.system, name)

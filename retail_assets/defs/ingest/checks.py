@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
-import duckdb
 
 from retail_assets import keys
 from retail_assets.contracts import Table, children_of, table, tables_of
 from retail_assets.defs.transform.dependants import dependants, read_manifest
 from retail_assets.settings import Settings
 from retail_assets.sources.intake import Counts, Intake
+from retail_assets.warehouse_file import opened
 
 
 def check_specs(asset: dg.AssetKey) -> Iterator[dg.AssetCheckSpec]:
@@ -53,7 +53,7 @@ def _accounted(
     # What a resource counts may lie in another of its tables: an account without transactions has a balance.
     filled = [contract, *(other for other in tables_of(contract.system) if other.loaded_with == contract.name)]
     rows = 0
-    with duckdb.connect(str(settings.warehouse_path)) as connection:
+    with opened(settings.warehouse_path) as connection:
         for one in filled:
             query = f'select count(*) from "{one.schema}"."{one.name}" where "{one.instance_column}" = ?'  # noqa: S608
             (found,) = connection.execute(f"{query} and _loaded_at = ?", [intake.instance, intake.now]).fetchall()[0]

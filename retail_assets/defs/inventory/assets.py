@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import dagster as dg
-import duckdb
 
 from retail_assets import keys
 from retail_assets.defs.inventory.planning import StockError, stock_problems
 from retail_assets.defs.inventory.pushing import PushResult, TooManyChangesError, push_stock
 from retail_assets.ops.store import open_store
 from retail_assets.settings import Settings, Store
+from retail_assets.warehouse_file import opened
 
 _SHOWN: Final = 50
 _ACTOR: Final = "retail-assets"
@@ -71,7 +71,7 @@ def _gate(settings: Settings, stores: list[Store]) -> dg.AssetChecksDefinition:
 
     @dg.multi_asset_check(name="stock_gate", specs=specs, can_subset=True, pool=keys.WAREHOUSE_POOL)
     def stock_gate(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        with duckdb.connect(str(settings.warehouse_path)) as connection:
+        with opened(settings.warehouse_path) as connection:
             results = [
                 _checked(name, stock_problems(connection, settings, store))
                 for name, store in by_name.items()

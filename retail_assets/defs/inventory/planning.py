@@ -13,6 +13,7 @@ import duckdb
 from retail_assets.settings import Settings, Stock, Store
 from retail_assets.sources.woocommerce.client import StoreClient
 from retail_assets.sources.woocommerce.stock import Article, Shown, open_orders_since, read_stock
+from retail_assets.warehouse_file import opened
 
 #: Stock that the ERP told longer ago than this is not written anywhere.
 OLDEST: Final = timedelta(hours=24)
@@ -155,7 +156,7 @@ def plan_stock(settings: Settings, store_id: str, *, also: Iterable[Article] = (
         HttpError: a store does not answer, or refuses.
     """
     store, _ = store_with_stock(settings, store_id)
-    with duckdb.connect(str(settings.warehouse_path)) as connection:
+    with opened(settings.warehouse_path) as connection:
         problems = stock_problems(connection, settings, store)
         if problems:
             raise StockError("; ".join(problems))

@@ -71,12 +71,12 @@ def publish_definitions(settings: Settings) -> dg.Definitions:
         description="Publishes the marts once for each build that has ended, well or not.",
     )
     def publish_after_build(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        return request_publication(context.instance)
+        return request_publication(context.instance, settings)
 
     return dg.Definitions(assets=[published_marts], jobs=[job], sensors=[publish_after_build])
 
 
-def request_publication(instance: dg.DagsterInstance) -> dg.RunRequest | dg.SkipReason:
+def request_publication(instance: dg.DagsterInstance, settings: Settings) -> dg.RunRequest | dg.SkipReason:
     """The run that publishes what the last build made, or why there is none; each build is published once."""
     ended = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
     builds = instance.get_runs(dg.RunsFilter(job_name=keys.BUILD_JOB, statuses=ended), limit=1)
@@ -85,6 +85,10 @@ def request_publication(instance: dg.DagsterInstance) -> dg.RunRequest | dg.Skip
     tags = {keys.BUILD_TAG: builds[0].run_id}
     if instance.get_runs(dg.RunsFilter(job_name=keys.PUBLISH_JOB, tags=tags), limit=1):
         return dg.SkipReason(f"build {builds[0].run_id} was published")
+    if not settings.run_results_path.is_file():
+        return dg.SkipReason(
+            f"build {builds[0].run_id} broke off, its tables are of two builds: what is published stays"
+        )
     return dg.RunRequest(run_key=f"publish-{builds[0].run_id}", tags=tags)
 
 
@@ -95,9 +99,9 @@ def publish_marts(settings: Settings, failed_checks: dict[str, list[str]]) -> li
         failed_checks: of each mart, the gate checks that failed on it, in words; they flag it.
 
     Raises:
-        FileNotFoundError: dbt has built nothing in this home yet.
+        FileNotFoundError: dbt has built nothing in this home yet, or the last build broke off.
     """
-    run_results = _read(settings.dbt_target_path / "run" / "run_results.json")
+    run_results = _read(settings.run_results_path)
     manifest = _read(manifest_path(settings))
     path = settings.published_path / "marts.duckdb"
     before = {name: mart.verdict for name, mart in read_publication(path).items()}

@@ -135,8 +135,10 @@ def transform_definitions(settings: Settings) -> dg.Definitions:
     def dbt_models(context: dg.AssetExecutionContext, dbt: DbtCommand) -> Iterator[Any]:
         # Unit tests check the rules, not the data: they run in the test suite.
         arguments = ["build", "--exclude-resource-type", "unit_test"]
+        # A build that is killed must not leave the last one's results to speak for what it made.
+        settings.run_results_path.unlink(missing_ok=True)
         invocation = dbt.cli(
-            arguments, context=context, target_path=settings.dbt_target_path / "run", raise_on_error=False
+            arguments, context=context, target_path=settings.run_results_path.parent, raise_on_error=False
         )
         for told in invocation.stream_raw_events():
             for event in told.to_default_asset_events(
