@@ -77,14 +77,18 @@ def warehouse(tmp_path: Path) -> Path:
     path = tmp_path / "warehouse.duckdb"
     with closing(duckdb.connect(str(path))) as connection:
         connection.execute("create schema marts")
-        connection.execute("create table marts.fct_orders as select 'a' as order_key, 12.3400::decimal(18,4) as amount")
+        connection.execute(
+            "create table marts.fct_orders as "
+            "select 'a' as order_key, 12.3400::decimal(18,4) as amount, 'Ann Example' as buyer"
+        )
         connection.execute("create view marts.dim_stores as select 'it''s' as store_id")
     return path
 
 
 AMOUNT = {"name": "amount", "description": "How much."}
+BUYER = {"name": "buyer", "description": "Who.", "meta": {"personal": True}}
 MODELS = [
-    {"name": "fct_orders", "description": "Orders: one's own.", "columns": {"amount": AMOUNT}},
+    {"name": "fct_orders", "description": "Orders: one's own.", "columns": {"amount": AMOUNT, "buyer": BUYER}},
     {"name": "dim_stores", "description": "Stores.", "columns": {}},
 ]  # fmt: skip
 
@@ -116,6 +120,13 @@ def test_tables_views_and_meanings_are_published(warehouse: Path) -> None:
     assert [one["status"] for one in json.loads((path.parent / "marts.json").read_text())] == [GOOD, GOOD]
 
 
+def test_personal_data_stays_in_the_warehouse(warehouse: Path) -> None:
+    """Every analyst could read who paid for what, in a file that is copied about."""
+    path = published(warehouse)
+    assert rows(path, "select order_key, buyer from fct_orders") == [("a", None)]
+    assert b"Example" not in b"".join(one.read_bytes() for one in path.parent.rglob("*") if one.is_file())
+
+
 def test_older_engines_can_read_it(warehouse: Path) -> None:
     """BI tools bring an engine of their own: a file in the newest format is one that none of them opens."""
     with closing(duckdb.connect()) as connection:
@@ -131,7 +142,7 @@ def test_readers_are_not_blocked_and_never_see_half(warehouse: Path) -> None:
     path = published(warehouse)
     with closing(duckdb.connect(str(path), read_only=True)) as reader:
         with closing(duckdb.connect(str(warehouse))) as connection:
-            connection.execute("insert into marts.fct_orders values ('b', 1)")
+            connection.execute("insert into marts.fct_orders (order_key, amount) values ('b', 1)")
         published(warehouse, "b2")
         assert reader.execute("select count(*) from fct_orders").fetchall() == [(1,)]
     assert rows(path, "select count(*) from fct_orders") == [(2,)]
@@ -142,7 +153,7 @@ def test_a_held_mart_stays_as_it_was(warehouse: Path) -> None:
     """What failed its check would replace what had passed it; or vanish, and with it every dashboard."""
     published(warehouse)
     with closing(duckdb.connect(str(warehouse))) as connection:
-        connection.execute("insert into marts.fct_orders values ('a', 1)")
+        connection.execute("insert into marts.fct_orders (order_key, amount) values ('a', 1)")
         connection.execute("create or replace view marts.dim_stores as select 'new' as store_id")
     path = published(warehouse, "b2", fct_orders=Verdict(HELD, ("unique: fail",)))
     assert rows(path, "select count(*) from fct_orders") == [(1,)]

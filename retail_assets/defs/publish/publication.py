@@ -95,7 +95,8 @@ def publish(
             mart = _mart(model["name"], verdicts[model["name"]], before.get(model["name"]), build_id, built_at)
             if mart.build_id is not None:
                 source = "previous.main" if mart.verdict.status == HELD else "warehouse.marts"
-                connection.execute(f'create table published.main."{mart.name}" as from {source}."{mart.name}"')
+                rows = _without_personal_data(connection, f'{source}."{mart.name}"', model)
+                connection.execute(f'create table published.main."{mart.name}" as {rows}')
                 _describe(connection, model)
                 row_count = connection.table(f'published.main."{mart.name}"').shape[0]
                 mart = Mart(mart.name, mart.verdict, mart.build_id, mart.built_at, row_count)
@@ -130,6 +131,14 @@ def _mart(name: str, verdict: Verdict, before: Mart | None, build_id: str, built
     if before is None:
         return Mart(name, verdict, None, None, None)
     return Mart(name, verdict, before.build_id, before.built_at, before.row_count)
+
+
+def _without_personal_data(connection: duckdb.DuckDBPyConnection, table: str, model: Mapping[str, Any]) -> str:
+    """Its rows, columns with personal data empty: many people read what is published, and few need to know who."""
+    present = [row[0] for row in connection.execute(f"describe {table}").fetchall()]
+    personal = {name for name, column in model["columns"].items() if column.get("meta", {}).get("personal")}
+    columns = (f'cast(null as varchar) as "{name}"' if name in personal else f'"{name}"' for name in present)
+    return f"select {', '.join(columns)} from {table}"  # noqa: S608 - names of our own tables
 
 
 def _describe(connection: duckdb.DuckDBPyConnection, model: Mapping[str, Any]) -> None:
