@@ -1,5 +1,8 @@
 """A sender of signed webhooks, in a process of its own: so many connections, each with one request under way.
 
+With ``--rate`` so many requests a second are due, whatever is answered: those that find every connection busy wait for
+one. What is refused with 503 is sent again as it is; nobody here waits as long as Retry-After asks for.
+
 Prints one JSON object and, with ``--acked``, writes the number of every acknowledged event to a file as it comes.
 """
 
@@ -20,6 +23,8 @@ import uvloop
 
 KEY: Final = b"a-secret-of-the-bench-0123456789"
 BODY_BYTES: Final = 5_000
+_LATER: Final = 503
+_LOOKS_AGAIN_SECONDS: Final = 0.002
 
 
 class Sender(asyncio.Protocol):
@@ -29,6 +34,7 @@ class Sender(asyncio.Protocol):
         self._load = load
         self._answer = b""
         self._number = 0
+        self._request = b""
         self._sent = 0.0
         self._transport: asyncio.Transport | None = None
 
@@ -51,21 +57,28 @@ class Sender(asyncio.Protocol):
         if not found or len(body) < int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]):
             return
         self._answer = b""
-        self._load.answered(self._number, int(head[9:12]), time.perf_counter() - self._sent)
-        if not self._load.is_over:
-            self._next()
+        self._load.answered(self._number, status := int(head[9:12]), time.perf_counter() - self._sent)
+        if status != _LATER:
+            self._request = b""
+        self._next()
 
     def _next(self) -> None:
-        assert self._transport is not None
-        self._number, request = self._load.request()
+        if self._load.is_over or self._transport is None or self._transport.is_closing():
+            return
+        if not self._load.is_due():
+            asyncio.get_running_loop().call_later(_LOOKS_AGAIN_SECONDS, self._next)
+            return
+        if not self._request:
+            self._number, self._request = self._load.request()
+        self._load.sent += 1
         self._sent = time.perf_counter()
-        self._transport.write(request)
+        self._transport.write(self._request)
 
 
 class Load:
     """The requests of all connections, and what became of them."""
 
-    def __init__(self, url: str, first: int, acked: Path | None) -> None:
+    def __init__(self, url: str, first: int, acked: Path | None, rate: float | None) -> None:
         parts = urlsplit(url)
         self.host, self.port = parts.hostname or "", parts.port or 0
         self._head = (
@@ -76,12 +89,23 @@ class Load:
         self._body = b'{"id":%012d,"note":"' + b"x" * (BODY_BYTES - 29) + b'"}'
         self._acked = acked.open("ab", buffering=0) if acked else None
         self._number = first
+        self._rate = rate
+        self._started = time.perf_counter()
+        self.sent = 0
+        self.offered = 0.0
         self.open: set[Sender] = set()
         self.is_over = False
         self.seconds: list[float] = []
         self.statuses: dict[int, int] = {}
         self.acked: list[int] = []
         self.hung_up = asyncio.Event()
+
+    def due(self) -> float:
+        """How many requests are due since the start; more than were sent if connections were busy."""
+        return self.sent + 1 if self._rate is None else (time.perf_counter() - self._started) * self._rate
+
+    def is_due(self) -> bool:
+        return self.sent < self.due()
 
     def request(self) -> tuple[int, bytes]:
         self._number += 1
@@ -112,6 +136,7 @@ async def send(load: Load, connections: int, seconds: float) -> float:
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(load.hung_up.wait(), seconds)
     took = time.perf_counter() - started
+    load.offered = load.due()
     load.is_over = True
     await asyncio.sleep(0.2)
     for sender in list(load.open):
@@ -124,6 +149,7 @@ def main() -> int:
     parser.add_argument("url")
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--rate", type=float)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--acked", type=Path)
     parser.add_argument("--core", type=int)
@@ -132,7 +158,7 @@ def main() -> int:
         os.sched_setaffinity(0, {options.core})
 
     async def run() -> tuple[Load, float]:
-        load = Load(options.url, options.first, options.acked)
+        load = Load(options.url, options.first, options.acked, options.rate)
         return load, await send(load, options.connections, options.seconds)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -143,6 +169,7 @@ def main() -> int:
         json.dumps(
             {
                 "accepted_per_second": len(load.seconds) / took,
+                "offered_per_second": load.offered / took,
                 "answered_per_second": sum(load.statuses.values()) / took,
                 "p50_ms": 1000 * ordered[len(ordered) // 2],
                 "p99_ms": 1000 * ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)],
