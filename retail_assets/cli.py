@@ -778,7 +778,7 @@ def replay_quarantine(
     build: Build = True,
     as_json: Json = False,
 ) -> None:
-    """Load records out of quarantine: as they were sent, or corrected."""
+    """Load records out of quarantine: as they were sent, or corrected. Exits with 1 if any is refused again."""
     from retail_assets.commands.replay import replay_quarantined
 
     settings = _settings()
@@ -873,12 +873,14 @@ def _print_replayed(found: dict[str, Any], as_json: bool) -> None:
         _print_json(found)
     else:
         _console().print(
-            f"{found['kind']} {found['subject']}: {found['received']} received, {found['loaded']} loaded, "
-            f"{found['quarantined']} quarantined. {found['detail']}",
+            f"{found['kind']} {found['subject']} {found['result']}: {found['received']} received, "
+            f"{found['loaded']} loaded, {found['quarantined']} quarantined. {found['detail']}",
             highlight=False,
             soft_wrap=True,
             markup=False,
         )
+    if found["result"] != "succeeded":
+        raise typer.Exit(1)
 
 
 @approve.command("list")

@@ -4,8 +4,9 @@ Who did it, why and with what result is kept in the operations store and its aud
 """
 
 import hashlib
+import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,7 +23,7 @@ from retail_assets.commands.approve import acting_person
 from retail_assets.commands.orphans import sole_runner, wait_for_warehouse
 from retail_assets.commands.run import rebuild, reload_source
 from retail_assets.commands.warehouse import rows
-from retail_assets.contracts import Table, table
+from retail_assets.contracts import Table, children_of, table
 from retail_assets.defs.ingest.instances import SourceInstance, source_instances
 from retail_assets.ops import audit, inbox, quarantine, replays
 from retail_assets.ops.replays import Kind, Outcome, ReplayError
@@ -53,10 +54,14 @@ def replay_quarantined(
 
     Args:
         identifiers: of rejections, or the first parts of them; none for all that are open, of one source or of all.
-        corrected: a file with the corrected record, as JSON.
+        corrected: a file with the corrected record, as JSON. What it changes is kept in the audit chain.
+
+    Returns:
+        The replay; its ``result`` is ``partly`` where some records were refused again.
 
     Raises:
-        CommandError: a rejection is not there, is not a record that can be taken by itself, or nothing was loaded.
+        CommandError: a rejection is not there, is not a record that can be taken by itself, the corrected record is
+            another one, or nothing was loaded.
     """
     if bool(identifiers) == (everything or source is not None):
         raise CommandError("say which: ids as listed by retail quarantine list, or --all or --source with --yes")
@@ -65,16 +70,18 @@ def replay_quarantined(
         chosen = _chosen(operations, identifiers, source, sure)
         if corrected is not None and len(chosen) > 1:
             raise CommandError("--with is the corrected version of one record: name one")
-        payloads = {
-            row["quarantine_id"]: _corrected(corrected)
-            if corrected
-            else quarantine.payload(operations, row["quarantine_id"])
-            for row in chosen
-        }
+        sent = {row["quarantine_id"]: quarantine.payload(operations, row["quarantine_id"]) for row in chosen}
     groups: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     for row in chosen:
         _require_single(row, known)
         groups[row["instance_id"], row["table_name"]].append(row)
+    payloads, edits = sent, list[str]()
+    if corrected is not None:
+        (row,) = chosen
+        identifier, record = row["quarantine_id"], _corrected(corrected)
+        contract = table(row["system"], row["table_name"])
+        require_same_record(contract, row, record, settings.now())
+        payloads, edits = {identifier: record}, edited(contract, sent[identifier], record)
 
     def again() -> Outcome:
         total, wrong = Outcome("succeeded"), []
@@ -94,16 +101,18 @@ def replay_quarantined(
             )
         detail = "; ".join(
             [
+                *([f"{total.loaded} of {total.received} loaded"] if wrong else []),
                 *(f"{row['quarantine_id']} sha256 {row['payload_sha256'][:16]}" for row in chosen[:_SHOWN]),
                 *(
                     f"corrected to {hashlib.sha256(record).hexdigest()[:16]}"
                     for record in payloads.values()
                     if corrected
                 ),
+                *edits,
                 *wrong[:_SHOWN],
             ]
         )
-        result = "succeeded" if total.loaded else "failed"
+        result = "failed" if not total.loaded else "partly" if wrong else "succeeded"
         return Outcome(result, total.received, total.loaded, total.quarantined, detail)
 
     subject = ", ".join(row["quarantine_id"][:12] for row in chosen[:_SHOWN])
@@ -364,6 +373,79 @@ def _corrected(path: Path) -> bytes:
     if not isinstance(record, dict):
         raise CommandError(f"--with {path} must hold one JSON object, the whole corrected record")
     return text.strip()
+
+
+def require_same_record(contract: Table, row: Mapping[str, Any], record: bytes, now: datetime) -> None:
+    """See that a corrected record keeps its contract and is of the record that was refused, and no other.
+
+    Args:
+        row: the rejection, with ``quarantine_id``, ``instance_id`` and ``record_key``.
+
+    Raises:
+        CommandError: it is not, and how; loaded, it would have overwritten what it is of, and lost what was refused.
+    """
+    refused = row["quarantine_id"][:12]
+    if row["record_key"] is None or "?" in row["record_key"].split("/"):
+        raise CommandError(
+            f"nobody can say which record {refused} is: its key could not be read, so none can take its place. Have it "
+            f"corrected in {row['instance_id']}, which sends it again"
+        )
+    batch = convert(contract, [record], instance=row["instance_id"], loaded_at=now, origin="the corrected record")
+    for fault in batch.rejected:
+        raise CommandError(f"the corrected record is refused as well: {fault.field or 'record'} {fault.reason}")
+    if list(batch.loaded_keys) != [row["record_key"]]:
+        raise CommandError(
+            f"the corrected record is {', '.join(batch.loaded_keys)} of {row['table_name']}, but {refused} is "
+            f"{row['record_key']}: a correction is of the same record. Nothing was loaded"
+        )
+
+
+def edited(contract: Table, before: bytes, after: bytes) -> list[str]:
+    """What a person changed of a record: ``total was 1o.00, is 10.00``, in the order of the fields' names.
+
+    Values are told of fields of the contract that are not personal: it is kept in the audit chain for ever, where
+    nobody's name or address may be. Any other field is only named.
+    """
+    told = {
+        (f"{each.list_path}[]." if each.list_path else "") + column.source_path
+        for each in (contract, *children_of(contract))
+        for column in each.columns
+        if not column.personal and column.type != "json"
+    }
+    try:
+        was = dict(_leaves(msgspec.json.decode(before)))
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return ["what was sent cannot be read, so what was changed is not known"]
+    now = dict(_leaves(msgspec.json.decode(after)))
+    changed = [path for path in sorted(was.keys() | now.keys()) if was.get(path, _ABSENT) != now.get(path, _ABSENT)]
+    return [
+        f"{path} was {_shown(was, path)}, is {_shown(now, path)}"
+        if re.sub(r"\[\d+\]", "[]", path) in told
+        else f"{path} was changed"
+        for path in changed
+    ] or ["nothing was changed"]
+
+
+_ABSENT: Final = object()
+_LONGEST_SHOWN: Final = 40
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for name, member in value.items():
+            yield from _leaves(member, f"{path}.{name}" if path else name)
+    elif isinstance(value, list) and value:
+        for position, member in enumerate(value):
+            yield from _leaves(member, f"{path}[{position}]")
+    else:
+        yield path, value
+
+
+def _shown(leaves: Mapping[str, Any], path: str) -> str:
+    if path not in leaves:
+        return "not there"
+    text = msgspec.json.encode(leaves[path]).decode()
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
 
 
 def _take(

@@ -13,7 +13,7 @@ from retail_assets.ops.models import replays
 from retail_assets.ops.store import reading
 
 Kind = Literal["quarantine", "inbox", "source", "order", "payout"]
-Result = Literal["succeeded", "failed"]
+Result = Literal["succeeded", "partly", "failed"]
 
 STARTED: Final = "replay.started"
 FINISHED: Final = "replay.finished"

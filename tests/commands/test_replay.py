@@ -7,10 +7,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
 from rich.console import Console
 
+from retail_assets.cli import _print_replayed  # pyright: ignore[reportPrivateUsage]
 from retail_assets.commands import CommandError
-from retail_assets.commands.replay import replay_inbox, replay_order, replay_quarantined, replay_rows, replay_source
+from retail_assets.commands.replay import (
+    edited,
+    replay_inbox,
+    replay_order,
+    replay_quarantined,
+    replay_rows,
+    replay_source,
+)
+from retail_assets.contracts import table
 from retail_assets.ops import audit, inbox, quarantine
 from retail_assets.ops.store import open_store, writing
 from retail_assets.sandbox.datafaults import impossible_order
@@ -53,6 +63,29 @@ def test_what_was_refused_is_corrected_and_what_was_read_is_read_again(
     (refused,) = quarantine.rows(operations, status="open")
     record = json.loads(quarantine.payload(operations, refused["quarantine_id"]))
     corrected = tmp_path / "corrected.json"
+    other = min(loaded)
+    as_it_is = f"select _payload from raw_woocommerce.orders where id = {other}"
+    payload = shop.rows(as_it_is)[0]["_payload"]
+    corrected.write_text(json.dumps(json.loads(payload) | {"total": "99.00"}), encoding="utf-8")
+    with pytest.raises(CommandError, match=f"the corrected record is {other} of orders, but .* is {order}: "):
+        replay_quarantined(
+            settings, QUIET, [refused["quarantine_id"]], corrected=corrected, reason="a typing error", build=False
+        )
+    assert [row["record_key"] for row in quarantine.rows(operations, status="open")] == [str(order)]
+    assert shop.rows(as_it_is) == [{"_payload": payload}]
+
+    # Of two, one keeps its contract by now.
+    good = quarantine.Rejection(str(other), "total", None, "was refused once", "page 1", payload.encode())
+    quarantine.record(
+        operations, system="woocommerce", instance_id="cedar_us", table_name="orders", rejections=[good],
+        now=settings.now(),
+    )  # fmt: skip
+    some = replay_quarantined(settings, QUIET, [], everything=True, sure=True, reason="the contract", build=False)
+    assert (some["result"], some["loaded"], some["quarantined"]) == ("partly", 1, 1)
+    assert some["detail"].startswith("1 of 2 loaded")
+    with pytest.raises(typer.Exit) as ended:
+        _print_replayed(some, True)
+    assert ended.value.exit_code == 1
     corrected.write_text(json.dumps(record | {"total": "12.50"}), encoding="utf-8")
     done = replay_quarantined(
         settings,
@@ -62,7 +95,10 @@ def test_what_was_refused_is_corrected_and_what_was_read_is_read_again(
         reason="the store says 12.50",
         build=False,
     )
-    assert (done["received"], done["loaded"]) == (1, 1)
+    assert (done["received"], done["loaded"], done["result"]) == (1, 1, "succeeded")
+    (told,) = list(audit.entries(operations, action="replay.finished"))[-1:]
+    assert 'total was "' in told.content()["detail"]
+    assert 'is "12.50"' in told.content()["detail"]
     assert list(quarantine.rows(operations, status="open")) == []
     found = shop.rows("select id, total from raw_woocommerce.orders where store_id = 'cedar_us'")
     assert {row["id"] for row in found} - loaded == {order}
@@ -74,11 +110,24 @@ def test_what_was_refused_is_corrected_and_what_was_read_is_read_again(
         ("order", "succeeded", "the hook was lost"),
         ("order", "failed", "gone?"),
         ("quarantine", "failed", "as it was"),
+        ("quarantine", "partly", "the contract"),
         ("quarantine", "succeeded", "the store says 12.50"),
     ]
-    assert len(list(audit.entries(operations, action="replay.finished"))) == 6
+    assert len(list(audit.entries(operations, action="replay.finished"))) == 7
     assert audit.verify(operations, settings.audit_anchor_path) == []
     operations.dispose()
+
+
+def test_what_was_changed_by_hand_is_told_but_no_name_of_a_person() -> None:
+    """A changed amount that no one can see later; or a customer's name in a chain that can never forget it."""
+    before = {"id": 7, "total": "1o.00", "billing": {"first_name": "Ada"}, "line_items": [{"id": 1, "total": "4.00"}]}
+    after = {"id": 7, "total": "10.00", "billing": {"first_name": "Eva"}, "line_items": [{"id": 1, "total": "5.00"}]}
+    contract = table("woocommerce", "orders")
+    assert edited(contract, json.dumps(before).encode(), json.dumps(after).encode()) == [
+        "billing.first_name was changed",
+        'line_items[0].total was "4.00", is "5.00"',
+        'total was "1o.00", is "10.00"',
+    ]
 
 
 def test_a_replay_that_cannot_be_is_refused_and_says_why(shop: Retailer) -> None:

@@ -1,6 +1,7 @@
 """Alerts from end to end: what went wrong in Dagster, told to a real mail server and a real webhook on this machine."""
 
 import json
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -288,6 +289,18 @@ def test_exceptions_go_to_those_who_work_on_them_and_are_told_again_when_overdue
     engine.dispose()
     world.watch()
     assert "2 recovered" in world.inbox.posts[2]
+
+
+def test_what_to_do_is_one_command_whatever_a_source_calls_its_records() -> None:
+    """An id with a quote in it would end the word, and the rest be run by the shell of whoever copies the line."""
+    identifier = "order_missing:stripe_us:txn_'; rm -rf ~ #"
+    row = {
+        "exception_id": identifier, "exception_class": "business", "severity": "high", "owner": "team:finance",
+        "entity_code": "US", "amount_at_risk": None, "currency_code": None, "due_at": None, "suggested_action": "Ask.",
+        "is_overdue": False,
+    }  # fmt: skip
+    (cause,) = causes.of_exceptions([row])
+    assert shlex.split(cause.what_to_do.partition("See: ")[2]) == ["retail", "exceptions", "show", identifier]
 
 
 def test_a_flood_is_one_message(world: World) -> None:

@@ -1,5 +1,6 @@
 """What is wrong, as alerts name it: from Dagster's runs, from the log of loads, and from the exceptions."""
 
+import shlex
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -101,7 +102,7 @@ def of_exceptions(rows: list[dict[str, Any]]) -> Iterator[Cause]:
             "kind": row["exception_class"],
             "severity": row["severity"],
             "owner": row["owner"],
-            "what_to_do": f"{row['suggested_action']} See: retail exceptions show '{row['exception_id']}'",
+            "what_to_do": f"{row['suggested_action']} See: retail exceptions show {shlex.quote(row['exception_id'])}",
             "entity_code": row["entity_code"],
         }
         at_risk = f"{amount}at risk" if amount else "no amount at risk"
