@@ -9,6 +9,7 @@ from decimal import Decimal
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -23,7 +24,7 @@ from typer.testing import CliRunner
 
 from retail_assets import keys
 from retail_assets.cli import app
-from retail_assets.defs.alerts import causes, channels
+from retail_assets.defs.alerts import causes, channels, watching
 from retail_assets.defs.alerts.watching import watch
 from retail_assets.ops import alerts, load_log
 from retail_assets.ops.store import open_store
@@ -264,6 +265,41 @@ def test_a_run_that_was_killed_before_its_steps_is_told(world: World) -> None:
     assert [mail["Subject"] for mail in world.inbox.mails] == [
         "[retail] 1 technical failure: a run of build ended before any of its steps did"
     ]
+
+
+def test_a_failure_is_told_however_many_runs_ended_before_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above a page of runs an hour the look back showed known runs only: no alert came any more, for good."""
+    monkeypatch.setattr(watching, "_PAGE", 4)
+    monkeypatch.setattr(watching, "_MOST_RUNS", 4)
+
+    @dg.job(name=keys.BUILD_JOB)
+    def job() -> None: ...
+
+    *fine, failed = [world.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED) for _ in range(11)]
+    for run in fine:
+        world.instance.report_run_canceled(run)
+    world.instance.report_run_failed(failed, "the process is gone")
+    engine = open_store(world.settings.operations_url)
+    for _ in range(3):
+        watching._look_at_runs(world.settings, world.instance, engine)
+    assert [row["cause"] for row in alerts.rows(engine)] == [f"run:{keys.BUILD_JOB}"]
+    engine.dispose()
+
+
+def test_runs_that_ended_in_one_moment_hold_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daemon that ends a page of dead runs in one transaction would have hidden whatever ended after them."""
+    monkeypatch.setattr(watching, "_PAGE", 2)
+    start = datetime(2026, 11, 5, 12, tzinfo=UTC)
+    ends = [start + timedelta(seconds=second) for second in (1, 1, 1, 1, 1, 2, 3)]
+
+    class Instance:
+        def get_run_records(self, filters: dg.RunsFilter, limit: int, **_: Any) -> list[Any]:
+            after = filters.updated_after
+            assert after is not None
+            return [SimpleNamespace(update_timestamp=end, name=n) for n, end in enumerate(ends) if end > after][:limit]
+
+    pages: Any = watching._ended(Instance(), start)  # pyright: ignore[reportArgumentType]
+    assert {record.name for page in pages for record in page} == set(range(len(ends)))
 
 
 def test_exceptions_go_to_those_who_work_on_them_and_are_told_again_when_overdue(world: World) -> None:

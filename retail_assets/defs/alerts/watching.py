@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -19,6 +19,8 @@ from retail_assets.settings import MailChannel, Settings, WebhookChannel
 #: Runs are asked for from so long before the last one that was looked at: clocks of hosts differ, and runs overlap.
 _LOOK_BACK: Final = timedelta(hours=1)
 _FIRST_LOOK: Final = timedelta(days=1)
+_PAGE: Final = 200
+#: Of runs that were not looked at before, at a tick; a page may be more.
 _MOST_RUNS: Final = 200
 _SHOWN: Final = 20
 _FINISHED: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
@@ -115,14 +117,36 @@ def _tell(settings: Settings, engine: Engine, channel: MailChannel | WebhookChan
 
 
 def _look_at_runs(settings: Settings, instance: dg.DagsterInstance, engine: Engine) -> None:
+    """Look at the runs that ended and were not looked at, the earliest first, some at a time: a tick has a minute."""
     newest = alerts.newest_run(engine)
-    since = newest - _LOOK_BACK if newest else datetime.now(UTC) - _FIRST_LOOK
-    filters = dg.RunsFilter(statuses=_FINISHED, updated_after=since)
-    records = instance.get_run_records(filters, limit=_MOST_RUNS, order_by="update_timestamp", ascending=True)
-    seen = alerts.runs_looked_at(engine, [record.dagster_run.run_id for record in records])
-    for record in records:
-        run = record.dagster_run
-        if run.run_id not in seen:
-            ended = record.update_timestamp.astimezone(UTC)
-            found, gone = causes.of_run(settings, instance, run)
-            alerts.observe(engine, found=found, gone=gone, now=settings.now(), run=(run.run_id, ended))
+    looked_at = 0
+    for records in _ended(instance, newest - _LOOK_BACK if newest else datetime.now(UTC) - _FIRST_LOOK):
+        seen = alerts.runs_looked_at(engine, [record.dagster_run.run_id for record in records])
+        for record in records:
+            run = record.dagster_run
+            if run.run_id not in seen:
+                ended = record.update_timestamp.astimezone(UTC)
+                found, gone = causes.of_run(settings, instance, run)
+                alerts.observe(engine, found=found, gone=gone, now=settings.now(), run=(run.run_id, ended))
+                looked_at += 1
+        if looked_at >= _MOST_RUNS:
+            return
+
+
+def _ended(instance: dg.DagsterInstance, since: datetime) -> Iterator[Sequence[dg.RunRecord]]:
+    """The runs that ended after then, by their ends, in pages that may overlap.
+
+    Dagster's own cursor goes by when runs were made, and a run that was made early may end late.
+    """
+    size = _PAGE
+    while True:
+        filters = dg.RunsFilter(statuses=_FINISHED, updated_after=since)
+        records = instance.get_run_records(filters, limit=size, order_by="update_timestamp", ascending=True)
+        if records:
+            yield records
+        if len(records) < size:
+            return
+        # Of the runs that ended in the very moment of the last one, some may be on the next page.
+        last = records[-1].update_timestamp.astimezone(UTC) - timedelta(microseconds=1)
+        size = size if last > since else 2 * size
+        since = max(since, last)
