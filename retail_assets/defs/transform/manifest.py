@@ -1,5 +1,7 @@
 """dbt's manifest: parsed when a model, macro or seed changed, and only then."""
 
+import hashlib
+import importlib.metadata
 import os
 import subprocess
 import sys
@@ -16,14 +18,21 @@ class DbtParseError(Exception):
 
 
 def manifest_path(settings: Settings) -> Path:
-    """The manifest of the current models, made anew if it is older than any file of the dbt project.
+    """The manifest of the current models, made anew if it is not of the very files that the dbt project has now.
+
+    Not by their times: a copy of a home, or an older release, has files of any age.
 
     Raises:
         DbtParseError: the project has a mistake.
     """
     manifest = settings.dbt_target_path / "manifest.json"
-    if not manifest.is_file() or manifest.stat().st_mtime < _last_change(settings.dbt_project_path):
+    made_of = settings.dbt_target_path / "manifest.sha256"
+    project = _digest_of_project(settings.dbt_project_path)
+    if not manifest.is_file() or not made_of.is_file() or made_of.read_text() != _seal(project, manifest):
+        # dbt goes by times as well where it parses in part: a file of another release may bear the very same one.
+        (settings.dbt_target_path / "partial_parse.msgpack").unlink(missing_ok=True)
         _parse(settings)
+        made_of.write_text(_seal(project, manifest))
     return manifest
 
 
@@ -57,8 +66,18 @@ def dbt_executable() -> str:
     return str(Path(sys.executable).with_name("dbt"))
 
 
-def _last_change(project: Path) -> float:
-    return max(path.stat().st_mtime for path in project.rglob("*") if path.suffix in {".sql", ".yml", ".csv"})
+def _digest_of_project(project: Path) -> str:
+    """Of every file that dbt reads, by name and content, and of the dbt that reads them."""
+    whole = hashlib.sha256(importlib.metadata.version("dbt-core").encode())
+    for path in sorted(path for path in project.rglob("*") if path.suffix in {".sql", ".yml", ".csv"}):
+        name = path.relative_to(project).as_posix()
+        whole.update(f"\0{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}".encode())
+    return whole.hexdigest()
+
+
+def _seal(project: str, manifest: Path) -> str:
+    """The manifest too: another release, which knows no seal, may have made it anew in the same home."""
+    return f"{project} {hashlib.sha256(manifest.read_bytes()).hexdigest()}\n"
 
 
 def _parse(settings: Settings) -> None:
