@@ -597,7 +597,7 @@ def exceptions_reopen(
     sure: Sure = False,
     as_json: Json = False,
 ) -> None:
-    """Take back that exceptions were resolved, snoozed or to be written off."""
+    """Take back that exceptions were resolved, snoozed or written off; of a write-off a second person approves that."""
     _act("reopen", identifiers, exception_type, entity, older_than, sure, as_json, reason=reason)
 
 
@@ -638,7 +638,8 @@ def _act(
     with _explained():
         rows = act(settings, action, chosen, sure=sure, **what)
     _print_json(rows) if as_json else print_exceptions(_console(), rows)
-    if action == "write_off" and not as_json:
+    taken_back = action == "reopen" and any(row["work_status"] == "written_off" for row in rows)
+    if (action == "write_off" or taken_back) and not as_json:
         _console().print("A second person decides: retail approve list", highlight=False)
     if action in ("resolve", "write_off") and not as_json:
         _propose(settings, [row["exception_id"] for row in rows[:1]])

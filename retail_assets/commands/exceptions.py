@@ -1,10 +1,11 @@
 """``retail exceptions``: what does not agree, as work: who has it, what was done about it, how it was settled."""
 
 import json
-from collections.abc import Iterator, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -82,9 +83,9 @@ def exception_rows(settings: Settings, chosen: Chosen) -> list[dict[str, Any]]:
     )
     with _store(settings) as operations:
         work = exception_actions.work(operations)
-    today = settings.now().astimezone(UTC).date()
+    given_up = _given_up(settings, work)
     for row in found:
-        _bring_up_to_date(row, work.get(row["exception_id"]), today)
+        _bring_up_to_date(row, work.get(row["exception_id"]), settings.now(), given_up=row["exception_id"] in given_up)
     if chosen.ids:
         by_id = {row["exception_id"]: row for row in found}
         if missing := [each for each in chosen.ids if each not in by_id]:
@@ -172,8 +173,14 @@ def act(
         raise CommandError("no exception fits: see them with: retail exceptions list --all")
     if chosen.by_filter and not sure:
         raise CommandError(f"that would be {len(found)} exceptions: say --yes to {action.replace('_', '-')} them all")
-    if closed := [row["exception_id"] for row in found if row["status"] == "closed" and action != "comment"]:
-        raise CommandError(f"{closed[0]} is closed: what caused it is gone or written off")
+    if action != "comment" and (gone := [row for row in found if row["work_status"] == "closed"]):
+        raise CommandError(f"{gone[0]['exception_id']} is closed: what caused it is gone")
+    done = [row["exception_id"] for row in found if row["work_status"] == "written_off"]
+    if done and action not in ("comment", "reopen"):
+        raise CommandError(
+            f"{done[0]} is written off: that is taken back first, with: retail exceptions reopen "
+            f"{shlex.quote(done[0])} --reason …"
+        )
     seen = seen_from(found)
     if action == "write_off":
         seen = _with_write_off(settings, seen)
@@ -463,6 +470,32 @@ def _with_write_off(settings: Settings, seen: Sequence[Seen]) -> list[Seen]:
     return result
 
 
+_STILL_THERE: Final = """
+select settlement_line_key, abs(other_amount) as amount
+from intermediate.int_settlement_lines_booked
+where other_role = 'suspense' and base_exchange_rate is not null and settlement_line_key in (select unnest($lines))
+"""
+
+
+def _given_up(settings: Settings, work: Mapping[str, Work]) -> set[str]:
+    """Of what was approved to be written off, what is: as ``int_exceptions_written_off`` decides at the next build."""
+    first: dict[str, tuple[datetime, str, Decimal | None]] = {}
+    for exception_id, each in work.items():
+        if each.written_off is None or each.write_off_state != "approved" or each.approval is None:
+            continue
+        seen, decided_at = each.written_off.seen, each.approval.decided_at
+        if seen.settlement_line_key is None or decided_at is None:
+            continue
+        asked = (decided_at, exception_id, seen.write_off_amount)
+        # A line is given up once: for the exception that was decided about first.
+        first[seen.settlement_line_key] = min(asked, first.get(seen.settlement_line_key, asked))
+    if not first:
+        return set()
+    found = rows(settings, _STILL_THERE, {"lines": list(first)})
+    there = {(row["settlement_line_key"], row["amount"]) for row in found}
+    return {exception_id for line, (_, exception_id, amount) in first.items() if (line, amount) in there}
+
+
 # --- showing ---
 
 
@@ -508,7 +541,9 @@ def print_exception(console: Console, row: dict[str, Any]) -> None:
             "write_off": f"asked to write it off (approval {(done['approval_id'] or '')[:12]})",
             "comment": "commented",
             "resolve": "resolved it",
-            "reopen": "reopened it",
+            "reopen": f"asked to take the write-off back (approval {done['approval_id'][:12]})"
+            if done["approval_id"]
+            else "reopened it",
         }[done["action"]]
         words = f": {done['reason']}" if done["reason"] else ""
         console.print(
@@ -565,15 +600,21 @@ def _concerns(found: Link, row: dict[str, Any]) -> bool:
     return found.exception_id == row["exception_id"] or bool({found.left_key, found.right_key} & set(own))
 
 
-def _bring_up_to_date(row: dict[str, Any], work: Work | None, today: date) -> None:
+def _bring_up_to_date(row: dict[str, Any], work: Work | None, now: datetime, *, given_up: bool) -> None:
     """What was done since the last build counts at once."""
     if work is None:
         return
-    if row["status"] == "open":
-        row["work_status"] = work.status(row["amount_at_risk"], row["currency_code"], today)
+    now = now.astimezone(UTC)
+    if row["work_status"] != "closed":
+        opened_at = row["opened_at"].replace(tzinfo=UTC)
+        row["work_status"] = work.status(
+            row["amount_at_risk"], row["currency_code"], opened_at, now.date(), given_up=given_up
+        )
         settled = {"resolved": work.resolved, "written_off": work.written_off}.get(row["work_status"])
         row["resolution_reason"] = settled.reason if settled else None
-        row["is_overdue"] = row["is_overdue"] and settled is None
+        row["is_overdue"] = settled is None and row["due_at"].replace(tzinfo=UTC) < now
+        # What a write-off closed is open again at once; what it is to close, the next build closes.
+        row["status"] = row["status"] if row["work_status"] == "written_off" else "open"
     row["assignee"], row["snoozed_until"], row["comment_count"] = work.assignee, work.snoozed_until, work.comments
     row["last_actor"] = work.history[-1].actor
     row["last_action_at"] = work.history[-1].acted_at.astimezone(UTC).replace(tzinfo=None)

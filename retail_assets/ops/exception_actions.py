@@ -88,7 +88,8 @@ class Done:
 class Work:
     """What was done about one exception, oldest first, and what it comes to.
 
-    ``resolved`` and ``written_off`` are the acts that settled it, if they still hold.
+    ``resolved`` and ``written_off`` are the acts that settled it, if nobody took them back; ``take_back`` is the act
+    that asks to take back a write-off which was approved, until somebody decides.
     """
 
     history: list[Done] = field(default_factory=list)
@@ -98,6 +99,7 @@ class Work:
     written_off: Done | None = None
     write_off_state: WriteOff | None = None
     approval: Approval | None = None
+    take_back: Done | None = None
     comments: int = 0
 
     @property
@@ -105,15 +107,30 @@ class Work:
         """The exception as it was last seen."""
         return self.history[-1].seen
 
-    def status(self, amount_at_risk: Decimal, currency_code: str | None, today: date) -> str:
-        """open, assigned, snoozed, resolved, write_off_asked or written_off.
+    def resolves(self, amount_at_risk: Decimal, currency_code: str | None, opened_at: datetime) -> bool:
+        """Whether the exception that somebody resolved is this one, as it is now.
 
-        What somebody settled was the exception that they saw: with another amount at risk it is not settled any more.
+        What was resolved is what that person saw: its amount, and since when. A cause that arose later, or one that
+        came to be known later, is another, and many have no amount that could tell them apart.
         """
-        if self.written_off and self.write_off_state == "approved":
+        seen = self.resolved.seen if self.resolved else None
+        return seen is not None and (seen.amount_at_risk, seen.currency_code, seen.opened_at) == (
+            amount_at_risk,
+            currency_code,
+            opened_at,
+        )
+
+    def status(
+        self, amount_at_risk: Decimal, currency_code: str | None, opened_at: datetime, today: date, *, given_up: bool
+    ) -> str:
+        """open, assigned, snoozed, resolved, write_off_asked or written_off, as ``marts.rec_exceptions`` has it.
+
+        Args:
+            given_up: whether suspense still has just what was approved to be written off.
+        """
+        if given_up and self.write_off_state == "approved":
             return "written_off"
-        settled = self.resolved
-        if settled and (settled.seen.amount_at_risk, settled.seen.currency_code) == (amount_at_risk, currency_code):
+        if self.resolves(amount_at_risk, currency_code, opened_at):
             return "resolved"
         if self.written_off and self.write_off_state == "waiting":
             return "write_off_asked"
@@ -135,7 +152,8 @@ def act(
 ) -> int:
     """Do the same about each of some exceptions, in the caller's transaction. Returns how many there were.
 
-    A write-off asks for the approval of a second person, and changes nothing before it is given.
+    A write-off asks for the approval of a second person, and changes nothing before it is given; what two have agreed
+    to write off, one alone does not take back either.
 
     Raises:
         ExceptionActionError: it cannot be done; nothing was.
@@ -156,6 +174,8 @@ def act(
         approval_id = None
         if action == "reopen" and (known is None or not (known.resolved or known.snoozed_until or known.written_off)):
             raise ExceptionActionError(f"{each.exception_id} is open: nobody resolved, snoozed or wrote it off")
+        if action == "reopen" and known is not None and known.write_off_state == "approved":
+            approval_id = _ask_back(connection, known, reason or "", actor=actor, now=now)
         if action == "write_off":
             approval_id = _ask(connection, each, known, reason or "", actor=actor, now=now)
         rows[each.exception_id] = {
@@ -185,16 +205,8 @@ def act(
 
 def work(engine: Engine, exception_ids: Sequence[str] | None = None) -> dict[str, Work]:
     """What was done about exceptions, by id; about all of them if none are named."""
-    decided: dict[str, Approval] = {}
     with reading(engine) as connection:
-        found = _work(connection, exception_ids)
-        for entity in {each.seen.entity_code for each in found.values() if each.written_off}:
-            decided |= approvals.decided_in(connection, entity or "")
-    for each in found.values():
-        if each.written_off:
-            each.approval = decided.get(each.written_off.approval_id or "")
-            each.write_off_state = (each.approval.decision if each.approval else None) or "waiting"
-    return found
+        return _work(connection, exception_ids)
 
 
 def rows(engine: Engine) -> Iterator[dict[str, Any]]:
@@ -222,6 +234,8 @@ def rows(engine: Engine) -> Iterator[dict[str, Any]]:
             "resolved_at": settled.acted_at if settled else None,
             "resolved_reason": settled.reason if settled else None,
             "resolved_amount": settled.seen.amount_at_risk if settled else None,
+            "resolved_currency_code": settled.seen.currency_code if settled else None,
+            "resolved_opened_at": settled.seen.opened_at if settled else None,
             "write_off_state": each.write_off_state,
             "write_off_amount": each.written_off.seen.write_off_amount if each.written_off else None,
             "write_off_line_key": each.written_off.seen.settlement_line_key if each.written_off else None,
@@ -272,11 +286,43 @@ def _ask(connection: Connection, seen: Seen, known: Work | None, reason: str, *,
     return wanted.approval_id
 
 
+def _ask_back(connection: Connection, known: Work, reason: str, *, actor: str, now: datetime) -> str:
+    written_off = known.written_off
+    assert written_off is not None
+    if known.take_back is not None:
+        raise ExceptionActionError(
+            f"{known.take_back.actor} asked to take the write-off of {written_off.exception_id} back already: somebody "
+            f"else decides, with: retail approve accept {(known.take_back.approval_id or '')[:12]} --reason …"
+        )
+    seen = written_off.seen
+    assert seen.write_off_amount is not None
+    # Asked again after a rejection it is another request.
+    asked = sum(done.action == "reopen" for done in known.history)
+    content = ["take_back", written_off.approval_id, asked]
+    wanted = approvals.Request(
+        kind="write_off",
+        subject=seen.exception_id,
+        entity_code=seen.entity_code or "",
+        content_hash=sha256_hex(canonical_json(content)),
+        summary=f"take back that {decimal_text(seen.write_off_amount)} {seen.currency_code} of "
+        f"{seen.settlement_line_key} are written off: {reason}",
+        amount=seen.write_off_amount,
+        currency_code=seen.currency_code,
+    )
+    approvals.request(connection, [wanted], requested_by=actor, now=now)
+    return wanted.approval_id
+
+
 def _work(connection: Connection, exception_ids: Sequence[str] | None) -> dict[str, Work]:
+    history = list(_history(connection, exception_ids))
+    decided: dict[str, Approval] = {}
+    for entity in {done.seen.entity_code or "" for done in history if done.approval_id}:
+        decided |= approvals.decided_in(connection, entity)
     found: dict[str, Work] = defaultdict(Work)
-    for done in _history(connection, exception_ids):
+    for done in history:
         each = found[done.exception_id]
         each.history.append(done)
+        approval = decided.get(done.approval_id or "")
         if done.action == "assign":
             each.assignee = done.assignee
         elif done.action == "comment":
@@ -286,9 +332,13 @@ def _work(connection: Connection, exception_ids: Sequence[str] | None) -> dict[s
         elif done.action == "resolve":
             each.resolved = done
         elif done.action == "write_off":
-            each.written_off, each.write_off_state = done, "waiting"
+            each.written_off, each.approval, each.take_back = done, approval, None
+            each.write_off_state = (approval.decision if approval else None) or "waiting"
+        elif done.approval_id is None or (approval is not None and approval.decision == "approved"):
+            each.resolved = each.snoozed_until = None
+            each.written_off = each.write_off_state = each.approval = each.take_back = None
         else:
-            each.resolved = each.snoozed_until = each.written_off = each.write_off_state = None
+            each.take_back = done if approval is None else None
     return dict(found)
 
 

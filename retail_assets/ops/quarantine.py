@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, case, literal, select, update
 
 from retail_assets.ops.canonical import canonical_json, sha256_hex
 from retail_assets.ops.models import quarantine
@@ -60,7 +60,9 @@ def record(
     rejections: Iterable[Rejection],
     now: datetime,
 ) -> int:
-    """Put records into quarantine; one that is already there only gets a new ``last_seen_at`` (and is open again).
+    """Put records into quarantine; one that is already there only gets a new ``last_seen_at``.
+
+    One that was there and was mended is open again, since now: what was done about it then is not done about it now.
 
     Returns:
         How many distinct rejections there were.
@@ -70,7 +72,14 @@ def record(
         for row in (_row(system, instance_id, table_name, rejection, now) for rejection in rejections)
     }
     with writing(engine) as connection:
-        seen_again = {"last_seen_at": EXCLUDED, "status": "open", "superseded_at": None}
+        first_seen = quarantine.c.first_seen_at
+        mended = quarantine.c.status == "superseded"
+        seen_again = {
+            "first_seen_at": case((mended, literal(now, first_seen.type)), else_=first_seen),
+            "last_seen_at": EXCLUDED,
+            "status": "open",
+            "superseded_at": None,
+        }
         upsert(connection, quarantine, list(rows.values()), seen_again)
     return len(rows)
 

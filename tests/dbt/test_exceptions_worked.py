@@ -20,7 +20,8 @@ from retail_assets.commands.proposals import proposals
 from retail_assets.commands.trace import trace_of
 from retail_assets.defs.checks import work_definitions
 from retail_assets.ops import exception_actions, links
-from retail_assets.ops.store import open_store
+from retail_assets.ops.exception_actions import seen_from
+from retail_assets.ops.store import open_store, writing
 from retail_assets.settings import Settings, load_settings
 from tests.dbt.compiled import Compiled
 from tests.dbt.world import AS_OF, World, at
@@ -31,6 +32,8 @@ SOLD: Final = at("2026-10-20 15:00")
 STRAY: Final = "order_missing:stripe_us:txn_ch_stray"
 LOST: Final = "order_missing:stripe_us:txn_ch_lost"
 LARGE: Final = "order_missing:stripe_us:txn_ch_large"
+DEAR: Final = "order_missing:stripe_us:txn_ch_dear"
+UNPAID: Final = "payment_missing:cedar_us:15"
 
 
 class Shop:
@@ -144,6 +147,21 @@ def test_what_cannot_belong_together_is_not_linked(shop: Shop, case: str) -> Non
         _link(shop.ann, STRAY, **sides)
 
 
+def _settled_when_it_was_another(shop: Shop) -> None:
+    """A write-off approved for 5.00 of what are 41.00 by now, and a resolution of a cause of March."""
+    by_id = {each.exception_id: each for each in seen_from(exception_rows(shop.ann, Chosen(everything=True)))}
+    of_less = replace(by_id[DEAR], amount_at_risk=Decimal(5), write_off_amount=Decimal(5))
+    of_march = replace(by_id[UNPAID], opened_at=at("2026-03-02 09:00"))
+    operations = open_store(shop.ann.operations_url)
+    with writing(operations) as connection:
+        now = shop.ann.now()
+        exception_actions.act(connection, "write_off", [of_less], actor="ann", now=now, reason="too small to ask")
+        exception_actions.act(connection, "resolve", [of_march], actor="ann", now=now, reason="paid in cash")
+    asked = exception_actions.work(operations)[DEAR].history[-1].approval_id
+    operations.dispose()
+    decide(shop.bob, asked or "", "approved", "agreed")
+
+
 def test_work_shows_before_and_after_the_next_build(shop: Shop) -> None:
     """From the command line to the mart, and to the journal: links, a write-off, and what is resolved by hand."""
     waiting = {row["exception_id"]: row for row in exception_rows(shop.ann, Chosen())}
@@ -194,10 +212,15 @@ def test_work_shows_before_and_after_the_next_build(shop: Shop) -> None:
     decide(shop.bob, asked["approval_id"], "approved", "agreed")
     decide(shop.bob, large["approval_id"], "approved", "I asked the customer too")
     unlink(shop.ann, STRAY, "it was another customer")
+    _settled_when_it_was_another(shop)
     before = {row["exception_id"]: row["work_status"] for row in exception_rows(shop.ann, Chosen(everything=True))}
     shop.build()
     after = {row["exception_id"]: row["work_status"] for row in exception_rows(shop.ann, Chosen(everything=True))}
     assert (before[LOST], after[LOST]) == ("written_off", "written_off")
+    assert (before[DEAR], shop.status(DEAR)) == ("assigned", ("open", "assigned"))
+    assert (before[UNPAID], shop.status(UNPAID)) == ("open", ("open", "open"))
+    with pytest.raises(CommandError, match="is written off: that is taken back first, with: retail exceptions reopen"):
+        act(shop.ann, "resolve", Chosen(ids=(LOST,)), reason="it is fine")
     assert shop.status(LOST) == ("closed", "written_off")
     assert shop.journal("write_off/stripe_us:txn_ch_lost") == ["1290 25.00", "6920 -25.00"]
     assert shop.warehouse.query(
@@ -237,6 +260,22 @@ def test_the_list_and_the_mart_agree_about_what_is_done(shop: Shop) -> None:
     built = dict(shop.warehouse.query("select exception_id, work_status from marts.rec_exceptions"))
     assert listed == built
     assert {"open", "assigned", "resolved", "written_off", "closed"} <= set(built.values())
+
+
+def test_a_write_off_is_taken_back_by_two_and_reversed(shop: Shop) -> None:
+    """Booked by mistake, it stayed booked: closed to every act, though the money turned up."""
+    (row,) = act(shop.ann, "reopen", Chosen(ids=(LOST,)), reason="the customer paid")
+    assert row["work_status"] == "written_off"
+    (asked,) = exception_details(shop.ann, LOST)["history"][-1:]
+    with pytest.raises(CommandError, match="ann asked for it, so somebody else must decide"):
+        decide(shop.ann, asked["approval_id"], "approved", "fine")
+    decide(shop.bob, asked["approval_id"], "approved", "I saw the letter")
+    (row,) = exception_rows(shop.ann, Chosen(ids=(LOST,)))
+    assert (row["status"], row["work_status"], row["is_overdue"]) == ("open", "assigned", True)
+    shop.build()
+    assert shop.status(LOST) == ("open", "assigned")
+    assert shop.journal("write_off/stripe_us:txn_ch_lost") == []
+    assert shop.journal("line/stripe_us:txn_ch_lost") == ["1250 24.00", "6100 1.00", "1290 -25.00"]
 
 
 def test_what_was_decided_by_hand_is_proposed_as_a_rule_with_its_effect(shop: Shop) -> None:

@@ -1,6 +1,6 @@
 """What people do about exceptions and the links they make: only added to, borne out by the chain, and taken back."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -27,8 +27,11 @@ def do(store: Engine, action: exception_actions.Action, by: str = "ann", **what:
         act(connection, action, [SEEN], actor=by, now=NOW, **what)  # pyright: ignore[reportArgumentType]
 
 
-def status(store: Engine, amount: str = "12.50", today: date = TODAY) -> str:
-    return work(store)[SEEN.exception_id].status(Decimal(amount), "USD", today)
+def status(
+    store: Engine, amount: str = "12.50", today: date = TODAY, *, opened_at: datetime = NOW, given_up: bool = True
+) -> str:
+    found = work(store)[SEEN.exception_id]
+    return found.status(Decimal(amount), "USD", opened_at, today, given_up=given_up)
 
 
 def link(store: Engine, wanted: Wanted = WANTED, *, needs_approval: bool = False) -> str:
@@ -49,6 +52,8 @@ def test_an_exception_goes_its_way(store: Engine) -> None:
     assert [status(store), status(store, today=date(2026, 11, 9))] == ["snoozed", "assigned"]
     do(store, "resolve", reason="paid in cash")
     assert [status(store), status(store, amount="13")] == ["resolved", "snoozed"]
+    # The same amount, as where there is none: of another time it is another cause.
+    assert [status(store, opened_at=NOW + timedelta(days=n)) for n in (-1, 1)] == ["snoozed", "snoozed"]
     do(store, "reopen", reason="it was not")
     assert status(store) == "assigned"
     do(store, "write_off", reason="too small to ask")
@@ -58,10 +63,42 @@ def test_an_exception_goes_its_way(store: Engine) -> None:
     do(store, "write_off", reason="asked, no answer")
     decide(store, "approved")
     assert status(store) == "written_off"
+    # What was approved is that amount of suspense: with another there, it is not what two people agreed to.
+    assert status(store, amount="900", given_up=False) == "assigned"
     (row,) = exception_actions.rows(store)
     assert (row["write_off_state"], row["write_off_decided_by"], row["assignee"]) == ("approved", "bob", "eve")
     assert exception_actions.contradictions(store) == []
     assert audit.verify(store) == []
+
+
+def test_what_two_have_written_off_one_alone_does_not_take_back(store: Engine) -> None:
+    """Agreed by two, undone by one: the control of write-offs would be half of one, before it is booked or after."""
+    do(store, "write_off", reason="nobody claims it")
+    do(store, "reopen", reason="asked too early")
+    assert status(store) == "open"
+    assert work(store)[SEEN.exception_id].take_back is None
+    approvals.decide(store, approvals.rows(store)[0].approval_id, "rejected", actor="bob", reason="gone", now=NOW)
+
+    do(store, "write_off", reason="nobody claims it")
+    decide(store, "approved")
+    do(store, "reopen", by="eve", reason="the customer paid")
+    assert status(store) == "written_off"
+    with pytest.raises(ExceptionActionError, match=r"eve asked to take the write-off of .* back already"):
+        do(store, "reopen", by="ann", reason="the customer paid")
+    (asked,) = approvals.rows(store, undecided_only=True)
+    assert "take back that 12.5 USD of g:1 are written off: the customer paid" in asked.summary
+    with pytest.raises(approvals.ApprovalError, match="eve asked for it"):
+        approvals.decide(store, asked.approval_id, "approved", actor="eve", reason="sure", now=NOW)
+    decide(store, "rejected")
+    assert status(store) == "written_off"
+    do(store, "reopen", by="eve", reason="see the bank")
+    decide(store, "approved")
+    assert status(store) == "open"
+    (row,) = exception_actions.rows(store)
+    assert (row["write_off_state"], row["write_off_amount"]) == (None, None)
+    do(store, "write_off", reason="it bounced")
+    assert status(store) == "write_off_asked"
+    assert exception_actions.contradictions(store) == []
 
 
 @pytest.mark.parametrize(

@@ -66,11 +66,11 @@ def test_a_good_version_supersedes(store: Engine) -> None:
 
 
 def test_a_record_that_turns_bad_again_is_open_again(store: Engine) -> None:
-    """Otherwise the same bad version, sent again after a good one, would pass unseen."""
+    """The same bad version, sent again after a good one, would pass unseen, or as what somebody resolved long ago."""
     put(store, rejection())
     quarantine.supersede(store, "woocommerce", "cedar_us", "orders", ["1001"], NOW)
     put(store, rejection(), now=LATER)
-    assert [row["status"] for row in quarantine.rows(store)] == ["open"]
+    assert [(row["status"], row["first_seen_at"]) for row in quarantine.rows(store)] == [("open", LATER)]
 
 
 def test_texts_no_database_takes_are_taken(store: Engine) -> None:

@@ -36,6 +36,7 @@ waiting as (
         oversold.product_key,
         count(distinct orders.order_key) as order_count,
         min(orders.order_key) as example_order_key,
+        max(orders.created_at) as last_ordered_at,
         sum(case when orders.currency_code = oversold.base_currency_code then lines.net_amount else 0 end)
             as waiting_amount
     from oversold
@@ -61,7 +62,8 @@ select
     cast(null as varchar) as bank_line_key,
     cast(greatest(coalesce(waiting.waiting_amount, 0), 0) as decimal(18, 4)) as amount_at_risk,
     oversold.base_currency_code as currency_code,
-    oversold.counted_at as opened_at,
+    -- The order that there was nothing left for; when the store last said so is later with each load.
+    coalesce(waiting.last_ordered_at, oversold.counted_at) as opened_at,
     {{ json_text([
         ("sku", "oversold.sku"),
         ("available", "cast(oversold.available_quantity as varchar)"),

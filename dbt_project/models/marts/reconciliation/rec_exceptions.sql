@@ -58,7 +58,21 @@ exceptions as (
     from gone
 ),
 
--- What somebody settled is the exception that they saw: with another amount at risk it is open again.
+-- What somebody resolved is the exception that they saw: with another amount at risk, or a cause of another time, it is
+-- open again.
+resolved as (
+    select
+        exceptions.exception_id,
+        work.resolved_reason
+    from exceptions
+    inner join {{ ref('stg_ops__exception_work') }} as work
+        on
+            exceptions.exception_id = work.exception_id
+            and exceptions.amount_at_risk = work.resolved_amount
+            and exceptions.currency_code is not distinct from work.resolved_currency_code
+            and exceptions.opened_at = work.resolved_opened_at
+),
+
 worked as (
     select
         exceptions.*,
@@ -70,7 +84,7 @@ worked as (
         case
             when written_off.exception_id is not null then 'written_off'
             when not exceptions.is_raised then 'closed'
-            when work.resolved_amount = exceptions.amount_at_risk then 'resolved'
+            when resolved.exception_id is not null then 'resolved'
             when work.write_off_state = 'waiting' then 'write_off_asked'
             when work.snoozed_until > cast(clock.as_of as date) then 'snoozed'
             when work.assignee is not null then 'assigned'
@@ -78,7 +92,7 @@ worked as (
         end as work_status,
         case
             when written_off.exception_id is not null then work.write_off_reason
-            when work.resolved_amount = exceptions.amount_at_risk then work.resolved_reason
+            when resolved.exception_id is not null then resolved.resolved_reason
         end as resolution_reason,
         clock.as_of
     from exceptions
@@ -86,6 +100,7 @@ worked as (
     left join {{ ref('stg_ops__exception_work') }} as work on exceptions.exception_id = work.exception_id
     left join {{ ref('int_exceptions_written_off') }} as written_off
         on exceptions.exception_id = written_off.exception_id
+    left join resolved on exceptions.exception_id = resolved.exception_id
 ),
 
 dated as (

@@ -18,6 +18,8 @@ select
     {{ utc_timestamp('resolved_at') }} as resolved_at,
     resolved_reason,
     resolved_amount,
+    resolved_currency_code,
+    {{ utc_timestamp('resolved_opened_at') }} as resolved_opened_at,
     write_off_state,
     write_off_amount,
     write_off_line_key,
