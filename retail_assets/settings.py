@@ -791,7 +791,7 @@ class Webhooks(_Model):
         (), description="Addresses of proxies that are believed for whom they ask."
     )
     keep_bodies_days: int = Field(
-        30, ge=1, le=3650, description="Days after which the body of an event that was loaded is emptied."
+        30, ge=1, le=3650, description="Days after which the body of an event that was loaded or given up is emptied."
     )
 
 

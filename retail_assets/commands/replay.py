@@ -209,7 +209,7 @@ def replay_inbox(
     """
     with _store(settings) as operations:
         if not event_ids:
-            dead = inbox.rows(operations, state="dead", source=source, limit=_MOST_EVENTS)
+            dead = inbox.rows(operations, state="dead", source=source, kept_only=True, limit=_MOST_EVENTS)
             event_ids = [row["event_id"] for row in dead]
             if not event_ids:
                 raise CommandError("no event was given up")

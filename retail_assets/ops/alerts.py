@@ -18,6 +18,7 @@ from retail_assets.ops.store import reading, upsert, writing
 
 _LONGEST_PAUSE: Final = timedelta(hours=1)
 _RUNS_KEPT: Final = timedelta(days=30)
+_CHUNK: Final = 500
 
 Kind = Literal["technical", "business"]
 Event = Literal["raised", "recovered"]
@@ -229,8 +230,13 @@ def _raise(connection: Connection, causes: Sequence[Cause], now: datetime) -> No
         for cause in causes
     ]
     columns = ("kind", "severity", "owner", "title", "detail", "what_to_do", "entity_code", "run_id")
+    ids = [row["alert_id"] for row in fresh]
     known = {
-        row.alert_id: row for row in connection.execute(select(alerts.c.alert_id, alerts.c.state, alerts.c.episode))
+        row.alert_id: row
+        for start in range(0, len(ids), _CHUNK)
+        for row in connection.execute(
+            select(alerts.c.alert_id, alerts.c.state).where(alerts.c.alert_id.in_(ids[start : start + _CHUNK]))
+        )
     }
     new = [row for row in fresh if row["alert_id"] not in known]
     if new:

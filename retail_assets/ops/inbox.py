@@ -5,12 +5,12 @@ become good, or its load failed too often). An event is a hint that something ch
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Engine, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, bindparam, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from retail_assets.ops import audit
@@ -42,6 +42,8 @@ class NewEvent(NamedTuple):
     received_at: datetime
     trace_id: str
     body: bytes
+    #: Whether its content changes with what it tells of. Else the same content tells of another change the next time.
+    versioned: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +57,17 @@ class Waiting:
     received_at: datetime
     attempts: int
     subject: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unsorted(Waiting):
+    """An event of which nobody has looked yet what it is about."""
+
     body: bytes
 
 
 _WAITING: Final = tuple(webhook_inbox.c[field.name] for field in fields(Waiting))
+_UNSORTED: Final = tuple(webhook_inbox.c[field.name] for field in fields(Unsorted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +84,15 @@ class Backlog:
     due_at: datetime
     resources: frozenset[str]
     traces: tuple[str, ...]
+
+
+class GivenUp(NamedTuple):
+    """What came of a source on a day and was given up, and why the last one was."""
+
+    source: str
+    day: date
+    events: int
+    last_reason: str
 
 
 def identity(source: str, signed_id: str | None, body_digest: bytes) -> bytes:
@@ -98,12 +116,19 @@ _INSERTS: Final = {
 
 
 def put(connection: Connection, events: Sequence[NewEvent]) -> None:
-    """Write events down; one that is there already changes nothing."""
+    """Write events down; one that is there already changes nothing.
+
+    But one that says no version waits again, unless it still does and no load of it has begun.
+    """
     if connection.dialect.name == "postgresql":
         # Two intakes with the same events in another order would each wait for what the other has written.
         events = sorted(events, key=lambda event: event.identity)
     if events:
-        connection.execute(_INSERTS[connection.dialect.name], [{**_NEW, **event._asdict()} for event in events])
+        rows = [{**_NEW, **event._asdict()} for event in events]
+        for row in rows:
+            del row["versioned"]
+        connection.execute(_INSERTS[connection.dialect.name], rows)
+        _take_again(connection, {event.identity: event for event in events if not event.versioned})
 
 
 def backlogs(engine: Engine) -> list[Backlog]:
@@ -136,12 +161,12 @@ def backlogs(engine: Engine) -> list[Backlog]:
     return sorted(made, key=lambda backlog: backlog.oldest_at)
 
 
-def unsorted(engine: Engine, *, limit: int) -> list[Waiting]:
+def unsorted(engine: Engine, *, limit: int) -> list[Unsorted]:
     """Events of which nobody has looked yet what they are about, in the order of arrival."""
     waits = (webhook_inbox.c.state == RECEIVED) & webhook_inbox.c.subject.is_(None)
     with reading(engine) as connection:
-        statement = select(*_WAITING).where(waits).order_by(webhook_inbox.c.event_id).limit(limit)
-        return [Waiting(**row) for row in connection.execute(statement).mappings()]
+        statement = select(*_UNSORTED).where(waits).order_by(webhook_inbox.c.event_id).limit(limit)
+        return [Unsorted(**row) for row in connection.execute(statement).mappings()]
 
 
 def sort(engine: Engine, subjects: Mapping[int, str]) -> None:
@@ -152,9 +177,10 @@ def sort(engine: Engine, subjects: Mapping[int, str]) -> None:
 
 
 def begin(engine: Engine, source: str, *, up_to: int, run_id: str, now: datetime) -> list[Waiting]:
-    """Begin an attempt at what waits of a source and was sorted, up to an event; it is counted before the load begins.
+    """Begin an attempt at what is due of a source and was sorted, up to an event; it is counted before the load begins.
 
-    So a load that is killed has had its attempt, and the events are there for the next.
+    So a load that is killed has had its attempt, and the events are there for the next. What failed before waits for
+    its time, whatever comes meanwhile: else a busy store that is down for a minute has its events given up.
 
     Returns:
         The events, in the order of arrival.
@@ -165,22 +191,31 @@ def begin(engine: Engine, source: str, *, up_to: int, run_id: str, now: datetime
         & (webhook_inbox.c.event_id <= up_to)
         # In words that no index of subjects fits: that of what waits is the short one.
         & (func.coalesce(webhook_inbox.c.subject, "") != "")
+        & _is_due(now)
     )
+    values = {"attempts": webhook_inbox.c.attempts + 1, "attempted_at": now, "run_id": run_id}
     with writing(engine) as connection:
-        values = {"attempts": webhook_inbox.c.attempts + 1, "attempted_at": now, "run_id": run_id}
-        connection.execute(update(webhook_inbox).where(ours).values(values))
-        statement = select(*_WAITING).where(ours, webhook_inbox.c.run_id == run_id)
-        return [Waiting(**row) for row in connection.execute(statement.order_by("event_id")).mappings()]
+        begun = connection.execute(update(webhook_inbox).where(ours).values(values).returning(*_WAITING)).mappings()
+        return sorted((Waiting(**row) for row in begun), key=lambda event: event.event_id)
 
 
-def finish(engine: Engine, ids: Sequence[int], *, reason: str | None = None, now: datetime) -> None:
-    """Note that events are done with; ``reason`` where that was not by a load."""
+def finish(
+    engine: Engine, ids: Sequence[int], *, run_id: str | None = None, reason: str | None = None, now: datetime
+) -> None:
+    """Note that events are done with; ``reason`` where that was not by a load.
+
+    Args:
+        run_id: the run that loaded them. What came again since it began waits for another.
+    """
     with writing(engine) as connection:
-        _change(connection, ids, {"state": DONE, "finished_at": now, "reason": reason})
+        _change(connection, ids, {"state": DONE, "finished_at": now, "reason": reason}, run_id)
 
 
-def fail(engine: Engine, events: Sequence[Waiting], reason: str, *, now: datetime) -> int:
+def fail(engine: Engine, events: Sequence[Waiting], reason: str, *, run_id: str | None = None, now: datetime) -> int:
     """Note that the load of events failed: they wait for the next attempt, or are dead after the last.
+
+    Args:
+        run_id: the run that failed. What came again since it began has all its attempts before it.
 
     Returns:
         How many are dead.
@@ -188,8 +223,9 @@ def fail(engine: Engine, events: Sequence[Waiting], reason: str, *, now: datetim
     spent = [event.event_id for event in events if event.attempts >= MAX_ATTEMPTS]
     rest = [event.event_id for event in events if event.attempts < MAX_ATTEMPTS]
     with writing(engine) as connection:
-        _change(connection, rest, {"reason": reason[:_LONGEST_REASON]})
-    bury(engine, dict.fromkeys(spent, f"{MAX_ATTEMPTS} attempts failed, the last one with: {reason}"), now=now)
+        _change(connection, rest, {"reason": reason[:_LONGEST_REASON]}, run_id)
+        why = f"{MAX_ATTEMPTS} attempts failed, the last one with: {reason}"[:_LONGEST_REASON]
+        _change(connection, spent, {"state": DEAD, "finished_at": now, "reason": why}, run_id)
     return len(spent)
 
 
@@ -232,10 +268,18 @@ def requeue(connection: Connection, ids: Sequence[int], actor: str, reason: str,
 
 
 def rows(
-    engine: Engine, *, state: str | None = None, source: str | None = None, subject: str | None = None, limit: int = 100
+    engine: Engine,
+    *,
+    state: str | None = None,
+    source: str | None = None,
+    subject: str | None = None,
+    kept_only: bool = False,
+    limit: int = 100,
 ) -> list[dict[str, Any]]:
-    """Events without their bodies, the newest first."""
+    """Events without their bodies, the newest first; ``kept_only``: those whose body is still there."""
     statement = select(*_SHOWN).order_by(webhook_inbox.c.event_id.desc()).limit(limit)
+    if kept_only:
+        statement = statement.where(webhook_inbox.c.body != b"")
     for column, value in (("state", state), ("source", source), ("subject", subject)):
         if value is not None:
             statement = statement.where(webhook_inbox.c[column] == value)
@@ -253,6 +297,24 @@ def called(engine: Engine, name: str, *, limit: int = 100) -> list[dict[str, Any
     )
     with reading(engine) as connection:
         return [dict(row) for row in connection.execute(statement).mappings()]
+
+
+def given_up(engine: Engine, sources: Collection[str], *, since: datetime) -> list[GivenUp]:
+    """The events given up of these sources, of those that came since then, by source and day of arrival (UTC)."""
+    dead = select(webhook_inbox.c.source, webhook_inbox.c.received_at, webhook_inbox.c.event_id).where(
+        webhook_inbox.c.source.in_(list(sources)),
+        webhook_inbox.c.state == DEAD,
+        webhook_inbox.c.received_at >= since,
+    )
+    found: dict[tuple[str, date], list[int]] = {}
+    with reading(engine) as connection:
+        for row in connection.execute(dead):
+            found.setdefault((row.source, row.received_at.date()), []).append(row.event_id)
+        # Few: the reasons of all would be read past all their bodies.
+        lasts = [max(ids) for ids in found.values()]
+        chosen = select(webhook_inbox.c.event_id, webhook_inbox.c.reason).where(webhook_inbox.c.event_id.in_(lasts))
+        reasons = {row.event_id: row.reason or "" for row in connection.execute(chosen)} if lasts else {}
+    return [GivenUp(source, day, len(ids), reasons[max(ids)]) for (source, day), ids in sorted(found.items())]
 
 
 def depths(engine: Engine) -> list[dict[str, Any]]:
@@ -273,8 +335,9 @@ def depths(engine: Engine) -> list[dict[str, Any]]:
 
 
 def forget_bodies(engine: Engine, *, before: datetime) -> int:
-    """Empty the bodies, which hold personal data, of events that were done with before then; their hashes stay."""
-    old = (webhook_inbox.c.state == DONE) & (webhook_inbox.c.finished_at < before) & (webhook_inbox.c.body != b"")
+    """Empty the bodies, which hold personal data, of events done with or given up before then; their hashes stay."""
+    ended = webhook_inbox.c.state.in_([DONE, DEAD])
+    old = ended & (webhook_inbox.c.finished_at < before) & (webhook_inbox.c.body != b"")
     with writing(engine) as connection:
         return connection.execute(update(webhook_inbox).where(old).values(body=b"")).rowcount
 
@@ -283,10 +346,48 @@ def _due_at(received_at: datetime, attempts: int, attempted_at: datetime | None)
     """Each attempt waits twice as long as the one before."""
     if attempted_at is None or attempts == 0:
         return received_at
-    return attempted_at + _FIRST_WAIT * 2 ** (attempts - 1)
+    return attempted_at + _wait_after(attempts)
 
 
-def _change(connection: Connection, ids: Sequence[int], values: Mapping[str, Any]) -> None:
+def _wait_after(attempts: int) -> timedelta:
+    return _FIRST_WAIT * 2 ** (min(attempts, MAX_ATTEMPTS) - 1)
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    """As ``_due_at``, in SQL; a load that was killed may have had one attempt more than the last."""
+    made, at = webhook_inbox.c.attempts, webhook_inbox.c.attempted_at
+    after = [(made == attempts) & (at <= now - _wait_after(attempts)) for attempts in range(1, MAX_ATTEMPTS)]
+    return or_(made == 0, at.is_(None), *after, (made >= MAX_ATTEMPTS) & (at <= now - _wait_after(MAX_ATTEMPTS)))
+
+
+def _take_again(connection: Connection, events: Mapping[bytes, NewEvent]) -> None:
+    """Have events wait again that ended, or that a load has begun with: it may have read before they came."""
+    is_behind = or_(webhook_inbox.c.state != RECEIVED, webhook_inbox.c.attempted_at.is_not(None))
+    names = list(events)
+    found = [
+        {"id": row.event_id, "came_at": events[row.identity].received_at, "came_as": events[row.identity].body}
+        for start in range(0, len(names), _CHUNK)
+        for row in connection.execute(
+            select(webhook_inbox.c.event_id, webhook_inbox.c.identity).where(
+                webhook_inbox.c.identity.in_(names[start : start + _CHUNK]), is_behind
+            )
+        )
+    ]
+    if found:
+        values = dict.fromkeys(("attempted_at", "finished_at", "run_id", "reason", "subject"))
+        statement = (
+            update(webhook_inbox)
+            .where(webhook_inbox.c.event_id == bindparam("id"))
+            .values(values | {"state": RECEIVED, "attempts": 0})
+            .values(received_at=bindparam("came_at"), body=bindparam("came_as"))
+        )
+        # All in one order, as above.
+        connection.execute(statement, sorted(found, key=lambda row: row["id"]))
+
+
+def _change(connection: Connection, ids: Sequence[int], values: Mapping[str, Any], run_id: str | None = None) -> None:
     for start in range(0, len(ids), _CHUNK):
-        chunk = ids[start : start + _CHUNK]
-        connection.execute(update(webhook_inbox).where(webhook_inbox.c.event_id.in_(chunk)).values(dict(values)))
+        ours = webhook_inbox.c.event_id.in_(ids[start : start + _CHUNK])
+        if run_id is not None:
+            ours &= webhook_inbox.c.run_id == run_id
+        connection.execute(update(webhook_inbox).where(ours).values(dict(values)))

@@ -196,6 +196,7 @@ class Intake:
             # So the trace of an event that comes again is the one it has in the inbox.
             name.hex(),
             body,
+            verified.versioned,
         )
         if await self._writer.write(door.lane, event):
             door.count["accepted"]()

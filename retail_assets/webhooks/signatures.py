@@ -28,11 +28,15 @@ Headers = Mapping[bytes, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What is said of an event: its id inside what is signed, and its id and topic beside it, which nobody signed."""
+    """What is said of an event: its id inside what is signed, and its id and topic beside it, which nobody signed.
+
+    ``versioned``: two events of one content tell of one change.
+    """
 
     signed_id: str | None = None
     delivery_id: str | None = None
     topic: str | None = None
+    versioned: bool = True
 
 
 class Scheme(Protocol):
@@ -54,7 +58,8 @@ class WooCommerce:
         if not holds:
             return None
         delivery, topic = headers.get(b"x-wc-webhook-delivery-id"), headers.get(b"x-wc-webhook-topic")
-        return Verified(None, _name(delivery), _name(topic))
+        # An action says no more than the record's id, and the deletion of one neither.
+        return Verified(None, _name(delivery), _name(topic), versioned=b'"date_modified' in body)
 
 
 class Stripe:

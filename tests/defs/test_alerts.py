@@ -26,8 +26,8 @@ from retail_assets import keys
 from retail_assets.cli import app
 from retail_assets.defs.alerts import causes, channels, watching
 from retail_assets.defs.alerts.watching import watch
-from retail_assets.ops import alerts, load_log
-from retail_assets.ops.store import open_store
+from retail_assets.ops import alerts, inbox, load_log
+from retail_assets.ops.store import open_store, writing
 from retail_assets.settings import MailChannel, Settings, SettingsError, load_settings
 from tests.support.chain import environment
 from tests.support.server import running
@@ -380,6 +380,28 @@ def test_a_source_that_fell_silent_is_told(world: World) -> None:
     assert "cedar_us was not loaded since" in mail["Subject"]
     assert "every 2 h 10 min" in mail.get_content()
     load_log.record(engine, instance_id="cedar_us", loaded_at=datetime.now(UTC), **loaded)  # pyright: ignore[reportArgumentType]
+    engine.dispose()
+    world.watch()
+    assert "1 recovered" in world.inbox.mails[1]["Subject"]
+
+
+def test_webhooks_that_were_given_up_are_told(world: World) -> None:
+    """A store whose events nobody understands any more was loaded by its polls only, and nobody knew."""
+    engine, now = open_store(world.settings.operations_url), world.settings.now()
+    with writing(engine) as connection:
+        inbox.put(connection, [inbox.NewEvent("cedar_us", b"1", None, "0" * 64, None, now, "0" * 32, b"?")])
+    world.watch()
+    assert world.inbox.mails == []
+    inbox.bury(engine, {1: "the body does not say which record it is about"}, now=now)
+    world.watch()
+    world.watch()
+    (mail,) = world.inbox.mails
+    assert "1 technical failure: cedar_us: webhooks of" in mail["Subject"]
+    text = mail.get_content()
+    assert "does not say which record" in text
+    assert "retail replay inbox --source cedar_us" in text.replace("\n", " ")
+    with writing(engine) as connection:
+        inbox.requeue(connection, [1], "ada", "mended", now=now)
     engine.dispose()
     world.watch()
     assert "1 recovered" in world.inbox.mails[1]["Subject"]

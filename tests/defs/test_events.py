@@ -147,8 +147,9 @@ def test_a_load_that_fails_is_tried_again_and_given_up(line: Line, monkeypatch: 
         assert event["reason"] == "ConnectionError: the store is down"
         # Its time has not come yet; the clock of this test stands still.
         assert line.tick() == []
-    for _ in range(inbox.MAX_ATTEMPTS - 1):
-        waiting = inbox.begin(line.intake.engine, "cedar_us", up_to=event["event_id"], run_id="again", now=NOW)
+    for attempt in range(1, inbox.MAX_ATTEMPTS):
+        due = NOW + timedelta(hours=attempt)
+        waiting = inbox.begin(line.intake.engine, "cedar_us", up_to=event["event_id"], run_id="again", now=due)
         inbox.fail(line.intake.engine, waiting, "the store is down", now=NOW)
     event = line.intake.events()[-1]
     assert event["state"] == "dead"

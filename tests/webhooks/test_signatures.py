@@ -137,3 +137,18 @@ def test_one_notification_that_does_not_hold_is_enough(body: bytes) -> None:
 def test_a_ping_is_exactly_that(content_type: bytes, body: bytes, expected: bool) -> None:
     """WooCommerce pings unsigned and was refused, or anything unsigned passed for a ping."""
     assert is_ping({b"content-type": content_type}, body) is expected
+
+
+@pytest.mark.parametrize(
+    ("body", "versioned"),
+    [
+        (b'{"id":90,"date_modified":"2026-11-05T12:00:00","total":"5.00"}', True),
+        (b'{"action":"woocommerce_update_order","arg":90}', False),
+        (b'{"id":90}', False),
+    ],
+)
+def test_what_says_when_its_record_changed_is_known_again_by_its_content(body: bytes, versioned: bool) -> None:
+    """The second change of an order came as the same bytes as the first, and was dropped as a repetition."""
+    verified = WooCommerce().verify(woo(body), body, [NEW], NOW)
+    assert verified is not None
+    assert verified.versioned is versioned

@@ -1,7 +1,7 @@
 """What is wrong, as alerts name it: from Dagster's runs, from the log of loads, and from the exceptions."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,12 +12,14 @@ from retail_assets.contracts import SYSTEMS
 from retail_assets.defs.ingest.instances import source_instances
 from retail_assets.defs.ingest.polling import fresh_for
 from retail_assets.ops.alerts import Cause
+from retail_assets.ops.inbox import GivenUp
 from retail_assets.settings import Settings
 
 PLATFORM: Final = "team:platform"
 FINANCE: Final = "team:finance"
 COMMERCE: Final = "team:commerce"
 STALE: Final = "stale:"
+EVENTS: Final = "events:"
 EXCEPTION: Final = "exception:"
 OVERDUE: Final = "overdue:"
 _LONGEST_REASON: Final = 600
@@ -91,6 +93,24 @@ def of_stale_sources(settings: Settings, last_loads: Mapping[str, datetime]) -> 
                 detail=f"It should be loaded at least every {_hours(allowed.total_seconds())}.",
                 what_to_do="Is the daemon at work, and the schedule on? Then: retail doctor",
             )
+
+
+def of_events_given_up(settings: Settings, found: Iterable[GivenUp]) -> Iterator[Cause]:
+    """Webhooks that no load will look at any more; one cause for each source and day of arrival."""
+    systems = {instance.instance: instance.system for instance in source_instances(settings)}
+    for each in found:
+        yield Cause(
+            cause=f"{EVENTS}{each.source}:{each.day}",
+            kind="technical",
+            severity="high",
+            owner=SYSTEMS[systems[each.source]].owner,
+            title=f"{each.source}: webhooks of {each.day} were given up",
+            detail=f"{each.events} in all; the last one: {each.last_reason}"[:_LONGEST_REASON],
+            what_to_do=(
+                "The polls bring what they told of, later. See: retail webhooks status. When the cause is mended: "
+                f"retail replay inbox --source {each.source}"
+            ),
+        )
 
 
 def of_exceptions(rows: list[dict[str, Any]]) -> Iterator[Cause]:

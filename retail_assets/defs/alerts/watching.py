@@ -11,8 +11,9 @@ from sqlalchemy import Engine
 
 from retail_assets.defs.alerts import causes
 from retail_assets.defs.alerts.channels import ChannelError, send
-from retail_assets.ops import alerts, load_log
-from retail_assets.ops.alerts import Event, Recipient
+from retail_assets.defs.ingest.instances import source_instances
+from retail_assets.ops import alerts, inbox, load_log
+from retail_assets.ops.alerts import Cause, Event, Recipient
 from retail_assets.ops.store import LockHeldError, exclusive, open_store
 from retail_assets.settings import MailChannel, Settings, WebhookChannel
 
@@ -38,6 +39,7 @@ def watch(settings: Settings, instance: dg.DagsterInstance) -> dict[str, str]:
         _look_at_runs(settings, instance, engine)
         stale = causes.of_stale_sources(settings, load_log.last_loads(engine))
         alerts.observe_all(engine, [causes.STALE], stale, settings.now())
+        alerts.observe_all(engine, [causes.EVENTS], _events_given_up(settings, engine), settings.now())
         return tell(settings, engine)
     finally:
         engine.dispose()
@@ -114,6 +116,14 @@ def _tell(settings: Settings, engine: Engine, channel: MailChannel | WebhookChan
         return f"failed: {error}"
     alerts.told(engine, channel.id, news, now)
     return f"sent {len(news)}"
+
+
+def _events_given_up(settings: Settings, engine: Engine) -> list[Cause]:
+    """Of those that can still be loaded again, so that each is over some day."""
+    kept = timedelta(days=settings.configuration.webhooks.keep_bodies_days)
+    sources = [instance.instance for instance in source_instances(settings)]
+    found = inbox.given_up(engine, sources, since=settings.now() - kept)
+    return list(causes.of_events_given_up(settings, found))
 
 
 def _look_at_runs(settings: Settings, instance: dg.DagsterInstance, engine: Engine) -> None:

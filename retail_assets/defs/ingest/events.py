@@ -20,7 +20,9 @@ from retail_assets.webhooks.events import CHANGES, UnusableEventError, subject_o
 
 EVENTS_SENSOR: Final = "events_received"
 _INTERVAL_SECONDS: Final = 5
-_SORTED_AT_ONCE: Final = 5_000
+#: Bodies are read for it: so many are held at once, and so many times at a tick.
+_SORTED_AT_ONCE: Final = 500
+_PORTIONS: Final = 10
 _LONGEST_REASON: Final = 300
 _IN_PROGRESS: Final = [
     dg.DagsterRunStatus.QUEUED,
@@ -72,10 +74,13 @@ def events_sensor(settings: Settings) -> dg.SensorDefinition:
 def sort_events(engine: Engine, settings: Settings, instances: Mapping[str, SourceInstance]) -> None:
     """Look at what came what it is about; bury what will never be understood, and end what nobody loads."""
     now = settings.now()
-    subjects: dict[int, str] = {}
-    unusable: dict[int, str] = {}
-    idle: list[int] = []
-    while not subjects and (events := inbox.unsorted(engine, limit=_SORTED_AT_ONCE)):
+    for _ in range(_PORTIONS):
+        events = inbox.unsorted(engine, limit=_SORTED_AT_ONCE)
+        if not events:
+            return
+        subjects: dict[int, str] = {}
+        unusable: dict[int, str] = {}
+        idle: list[int] = []
         for event in events:
             instance = instances.get(event.source)
             if instance is None:
@@ -116,9 +121,9 @@ def events_answered(context: dg.AssetExecutionContext, settings: Settings, insta
         try:
             yield _asked(event.subject or CHANGES for event in events)
         except Exception as error:
-            inbox.fail(engine, events, _in_a_line(error), now=settings.now())
+            inbox.fail(engine, events, _in_a_line(error), run_id=run_id, now=settings.now())
             raise
-        inbox.finish(engine, [event.event_id for event in events], now=settings.now())
+        inbox.finish(engine, [event.event_id for event in events], run_id=run_id, now=settings.now())
     finally:
         engine.dispose()
 
