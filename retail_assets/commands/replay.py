@@ -158,6 +158,7 @@ def replay_order(
             create_raw_tables(settings.warehouse_path)
             pipeline = pipeline_for(source.system, name, warehouse=settings.warehouse_path, state=settings.dlt_path)
             load(source.build(intake), pipeline)
+            intake.log()
             counts = intake.counts.values()
             outcome = Outcome(
                 "succeeded",

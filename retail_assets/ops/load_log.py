@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Row, func, select, tuple_
+from sqlalchemy import Connection, Engine, Row, case, func, select, tuple_
 
 from retail_assets.ops.models import load_log
 from retail_assets.ops.store import EXCLUDED, reading, upsert, writing
 
-_STATUS_COLUMNS: Final = tuple(column for column in load_log.c if column.name != "run_id")
+_STATUS_COLUMNS: Final = tuple(column for column in load_log.c if column.name not in {"run_id", "is_complete"})
 
 
 class CountMismatchError(ValueError):
@@ -27,10 +27,15 @@ def record(
     quarantined: int,
     loaded_at: datetime,
     run_id: str | None = None,
+    is_complete: bool = True,
 ) -> None:
     """Log one load of one resource (orders, payouts, …) of one source instance.
 
-    Logging the load of the same moment again replaces its counts: with a fixed clock a re-run changes nothing.
+    Logging the load of the same moment again replaces its counts: with a fixed clock a re-run changes nothing. Only
+    one that was not complete never replaces one that was.
+
+    Args:
+        is_complete: whether all that there was to read was read. Only such loads say how fresh a source is.
 
     Raises:
         CountMismatchError: counts in are not counts out.
@@ -49,21 +54,26 @@ def record(
         "loaded": loaded,
         "quarantined": quarantined,
         "run_id": run_id,
+        "is_complete": is_complete,
     }
-    counts: dict[str, Any] = dict.fromkeys(("received", "loaded", "quarantined", "run_id"), EXCLUDED)
+    counted = ("received", "loaded", "quarantined", "run_id", "is_complete")
+    counts: dict[str, Any] = dict.fromkeys(counted, EXCLUDED)
     with writing(engine) as connection:
+        same = select(load_log.c.is_complete).where(*(column == row[column.name] for column in load_log.primary_key))
+        if not is_complete and connection.scalar(same):
+            return
         upsert(connection, load_log, [row], counts)
 
 
 def status_rows(engine: Engine) -> Iterator[dict[str, Any]]:
-    """The last load of every (system, instance, resource), with the columns of ``raw_ops.load_status``."""
+    """The last complete load of every (system, instance, resource), with the columns of ``raw_ops.load_status``."""
     with reading(engine) as connection:
         found = [dict(row._mapping) for row in _newest(connection)]
     yield from found
 
 
 def last_loads(engine: Engine) -> dict[str, datetime]:
-    """When each source instance was last loaded, any resource of it."""
+    """When each source instance was last read completely, any resource of it."""
     found: dict[str, datetime] = {}
     with reading(engine) as connection:
         for row in _newest(connection):
@@ -72,15 +82,22 @@ def last_loads(engine: Engine) -> dict[str, datetime]:
 
 
 def _newest(connection: Connection) -> Iterator[Row[Any]]:
-    """The last load of each resource, in order, by seeking in the primary key: the log grows with every poll."""
+    """Each resource's last complete load, in order, by seeking in the primary key: the log grows with every poll."""
     key = tuple_(*_STATUS_COLUMNS[:3])
-    newest = select(*_STATUS_COLUMNS).order_by(*_STATUS_COLUMNS[:3], load_log.c.loaded_at.desc()).limit(1)
+    newest = (
+        select(*_STATUS_COLUMNS)
+        .where(load_log.c.is_complete)
+        .order_by(*_STATUS_COLUMNS[:3], load_log.c.loaded_at.desc())
+        .limit(1)
+    )
     statement = select(*_STATUS_COLUMNS[:3]).order_by(*_STATUS_COLUMNS[:3]).limit(1)
     row = connection.execute(statement).one_or_none()
     while row is not None:
-        yield connection.execute(
+        last = connection.execute(
             newest.where(*(column == value for column, value in zip(_STATUS_COLUMNS[:3], row, strict=True)))
-        ).one()
+        ).one_or_none()
+        if last is not None:
+            yield last
         row = connection.execute(statement.where(key > tuple_(*row))).one_or_none()
 
 
@@ -98,6 +115,7 @@ def totals(engine: Engine, instance_ids: Sequence[str], *, since: datetime, unti
             *(func.sum(column).label(column.name) for column in counts),
             func.min(load_log.c.loaded_at).label("first_loaded_at"),
             func.max(load_log.c.loaded_at).label("last_loaded_at"),
+            func.max(case((load_log.c.is_complete, load_log.c.loaded_at))).label("last_complete_at"),
         )
         .where(load_log.c.instance_id.in_(instance_ids), load_log.c.loaded_at.between(since, until))
         .group_by(*keys)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Date,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     text,
+    true,
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Dialect
@@ -120,6 +122,8 @@ load_log = Table(
     Column("loaded", Integer, nullable=False),
     Column("quarantined", Integer, nullable=False),
     Column("run_id", String(80)),
+    # Whether all that there was to read was read: not by a load of certain records, nor by a portion with more to come.
+    Column("is_complete", Boolean, nullable=False, server_default=true()),
 )
 
 observed_fields = Table(

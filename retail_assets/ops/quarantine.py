@@ -120,6 +120,15 @@ def supersede(
     return closed
 
 
+def open_keys(engine: Engine, instance_id: str, table_name: str) -> set[str | None]:
+    """Keys of the records of one table of one source that are in quarantine; None among them if one's is not known."""
+    statement = select(quarantine.c.record_key).where(
+        quarantine.c.instance_id == instance_id, quarantine.c.table_name == table_name, quarantine.c.status == "open"
+    )
+    with reading(engine) as connection:
+        return set(connection.scalars(statement))
+
+
 def settle(engine: Engine, identifiers: Iterable[str], now: datetime) -> int:
     """Close rejections whose record was corrected and loaded by hand; returns how many were open."""
     wanted = list(identifiers)

@@ -216,6 +216,9 @@ class Intake:
     def log(self, run_id: str | None = None) -> None:
         """Write the counts of a load that has committed to the load log, and note what changed in its records' shape.
 
+        A load of records that were asked for, and a portion with more to come, are counted, but tell nobody that the
+        source was read.
+
         Raises:
             CountMismatchError: received is not loaded plus quarantined; a record was lost in our own hands.
         """
@@ -230,6 +233,7 @@ class Intake:
                 quarantined=counts.quarantined,
                 loaded_at=self.now,
                 run_id=run_id,
+                is_complete=not self.asked and resource not in self.unfinished,
             )
         observed, self._observed = self._observed, {}
         if observed:

@@ -19,7 +19,7 @@ from retail_assets.defs.inventory import inventory_definitions
 from retail_assets.defs.inventory.planning import StockError, plan_stock
 from retail_assets.defs.inventory.pushing import TooManyChangesError, push_stock
 from retail_assets.http import HttpError
-from retail_assets.ops import audit, stock
+from retail_assets.ops import audit, quarantine, stock
 from retail_assets.ops.store import open_store
 from retail_assets.sandbox.catalogue import product_records, variation_records
 from retail_assets.sandbox.profiles import STORES
@@ -206,6 +206,28 @@ def test_orders_that_came_after_the_load_are_not_sold_twice(shop: Shop) -> None:
     shop.execute(f"insert into marts.fct_orders values ('{STORE}:502', '{STORE}', 'processing')")
     result = shop.push()
     assert (result.plan.late_orders, shop.shows(BOARD)) == (1, 8)
+
+
+@pytest.mark.parametrize("older_version_counts", [False, True])
+def test_an_order_in_quarantine_has_sold_its_pieces(shop: Shop, older_version_counts: bool) -> None:
+    """The marts lack an order that broke its contract, and the stock it had sold long ago was offered again."""
+    shop.article(BOARD, "10")
+    sold = encode({"id": 501, "status": "processing", "line_items": [{"id": 1, "sku": BOARD, "quantity": 2}]})
+    at = int(datetime(2026, 11, 1, tzinfo=UTC).timestamp())
+    with sqlite3.connect(shop.state) as connection:
+        connection.execute("insert into orders values (501, '501', 'processing', ?, ?, 0, ?)", [at, at, sold])
+    if older_version_counts:
+        shop.execute(f"insert into marts.fct_orders values ('{STORE}:501', '{STORE}', 'processing')")
+    plan = plan_stock(shop.settings, STORE)
+    assert (plan.late_orders, [one.target for one in plan.changes]) == (0, [10])
+    refused = {"system": "woocommerce", "instance_id": STORE, "table_name": "orders", "now": NOW}
+    rejection = quarantine.Rejection("501", "total", "x", "is not an amount", "page 1", b"{}")
+    quarantine.record(shop.operations, rejections=[rejection], **refused)  # pyright: ignore[reportArgumentType]
+    plan = plan_stock(shop.settings, STORE)
+    assert (plan.late_orders, [one.target for one in plan.changes]) == (1, [8])
+    quarantine.record(shop.operations, rejections=[replace(rejection, record_key=None, payload=b"[")], **refused)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(StockError, match="has no id that can be read"):
+        plan_stock(shop.settings, STORE)
 
 
 def test_a_run_that_would_change_too_much_sends_nothing(shop: Shop) -> None:

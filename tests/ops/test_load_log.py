@@ -11,7 +11,9 @@ from retail_assets.ops import load_log
 NOW = datetime(2026, 11, 5, 12, tzinfo=UTC)
 
 
-def log(store: Engine, resource: str, loaded: int, quarantined: int = 0, at: datetime = NOW) -> None:
+def log(
+    store: Engine, resource: str, loaded: int, quarantined: int = 0, at: datetime = NOW, is_complete: bool = True
+) -> None:
     load_log.record(
         store,
         system="woocommerce",
@@ -22,6 +24,7 @@ def log(store: Engine, resource: str, loaded: int, quarantined: int = 0, at: dat
         quarantined=quarantined,
         loaded_at=at,
         run_id="run",
+        is_complete=is_complete,
     )
 
 
@@ -38,6 +41,23 @@ def test_status_is_the_last_load_of_each_resource(store: Engine) -> None:
         ("refunds", 1, 1, 0),
     ]
     assert rows[0]["loaded_at"] == NOW + timedelta(hours=1)
+
+
+def test_a_load_of_certain_records_does_not_tell_that_a_source_was_read(store: Engine) -> None:
+    """One webhook hid that nobody had polled the store for days, and stock that was sold meanwhile was offered."""
+    later = NOW + timedelta(days=4)
+    log(store, "orders", 10)
+    log(store, "orders", 1, 1, at=later, is_complete=False)
+    log(store, "products", 1, at=later, is_complete=False)
+    # With a fixed clock: what was asked for after a complete read takes nothing of it.
+    log(store, "orders", 1, is_complete=False)
+    assert [(row["resource"], row["loaded_at"], row["loaded"]) for row in load_log.status_rows(store)] == [
+        ("orders", NOW, 10)
+    ]
+    assert load_log.last_loads(store) == {"cedar_us": NOW}
+    (orders, products) = load_log.totals(store, ["cedar_us"], since=NOW, until=later)
+    assert (orders["received"], orders["quarantined"], orders["last_complete_at"]) == (12, 1, NOW)
+    assert (products["last_loaded_at"], products["last_complete_at"]) == (later, None)
 
 
 def test_the_same_load_again_changes_nothing(store: Engine) -> None:

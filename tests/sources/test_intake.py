@@ -65,6 +65,25 @@ def test_the_same_rejection_is_one_rejection(home: Home, intake: Intake) -> None
     assert (row["first_seen_at"], row["last_seen_at"]) == (NOW, NOW + timedelta(hours=2))
 
 
+def test_only_a_load_that_read_everything_is_logged_as_such(home: Home, intake: Intake) -> None:
+    """One order that a webhook told of, or a portion of a backfill, counted as a load of all orders."""
+    intake.asked = {"charges": [1]}
+    intake.counts_of("charges").received = intake.counts_of("charges").loaded = 1
+    intake.log("webhook")
+    assert home.logged() == {}
+    intake.counts_of("charges").received = 2
+    with pytest.raises(CountMismatchError, match="1 unaccounted for"):
+        intake.log("webhook")
+    intake.asked = {}
+    intake.counts_of("charges").loaded = intake.counts_of("refunds").received = intake.counts_of("refunds").loaded = 2
+    intake.more("charges")
+    intake.log("first portion")
+    assert home.logged() == {"refunds": (2, 2, 0)}
+    intake.unfinished.clear()
+    intake.log("last portion")
+    assert home.logged() == {"charges": (2, 2, 0), "refunds": (2, 2, 0)}
+
+
 def test_a_record_lost_in_our_own_hands_stops_the_load(intake: Intake) -> None:
     """Counts that do not add up were logged as if they did."""
     intake.counts_of("refunds").received = 3

@@ -9,10 +9,13 @@ from decimal import ROUND_FLOOR, Decimal
 from typing import Any, Final
 
 import duckdb
+from sqlalchemy import Engine
 
+from retail_assets.ops import quarantine
+from retail_assets.ops.store import open_store
 from retail_assets.settings import Settings, Stock, Store
 from retail_assets.sources.woocommerce.client import StoreClient
-from retail_assets.sources.woocommerce.stock import Article, Shown, open_orders_since, read_stock
+from retail_assets.sources.woocommerce.stock import Article, Shown, open_orders_among, open_orders_since, read_stock
 from retail_assets.warehouse_file import opened
 
 #: Stock that the ERP told longer ago than this is not written anywhere.
@@ -54,6 +57,21 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class _Known:
+    """What the marts know of a store's orders.
+
+    Attributes:
+        read_at: when all that had changed was last read.
+        counted: keys of the open orders whose pieces the marts take off.
+        refused: ids of orders in quarantine: the marts lack them, or have them as they were before.
+    """
+
+    read_at: datetime
+    counted: set[str]
+    refused: set[int]
+
+
+@dataclass(frozen=True, slots=True)
 class StockPlan:
     """What a run would do in one store.
 
@@ -62,7 +80,7 @@ class StockPlan:
         changes: what would be written.
         right: by SKU what the store shows rightly, and of when the ERP's stock is that this follows from.
         left: why an article is left alone although the marts see a difference: (SKU, reason).
-        late_orders: how many orders that the marts do not know yet were taken into account.
+        late_orders: how many orders that the marts do not know yet, or that are in quarantine, were taken off.
     """
 
     store_id: str
@@ -146,7 +164,8 @@ def plan_stock(settings: Settings, store_id: str, *, also: Iterable[Article] = (
     """What may be promised of each article, against what the store shows at this moment.
 
     Orders that came after the marts' data are asked for at the store, and at every store that sells from the same
-    warehouses, and taken off: what is written never gives back what was just sold.
+    warehouses, and taken off: what is written never gives back what was just sold. So are orders in quarantine, beside
+    an older version of them that the marts may count: what is offered is then too little, not too much.
 
     Args:
         also: articles to look at whatever the marts say of them.
@@ -163,7 +182,11 @@ def plan_stock(settings: Settings, store_id: str, *, also: Iterable[Article] = (
         cursor = connection.execute(_ROWS, [store.id])
         names = [column[0] for column in cursor.description or ()]
         rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-        known = {one.id: _known_orders(connection, one) for one in _sharing(settings, store)}
+        operations = open_store(settings.operations_url)
+        try:
+            known = {one.id: _known_orders(connection, operations, one) for one in _sharing(settings, store)}
+        finally:
+            operations.dispose()
     taken, late_orders = _sold_since(settings, store, known)
     wanted, forced = {}, set(also)
     right: dict[str, tuple[Decimal, datetime]] = {}
@@ -211,27 +234,38 @@ def _sharing(settings: Settings, store: Store) -> list[Store]:
     ]
 
 
-def _known_orders(connection: duckdb.DuckDBPyConnection, store: Store) -> tuple[datetime, set[str]]:
-    """When the store's orders were last loaded, and the open ones among them, which the marts count."""
-    loaded_at = _loaded_at(connection, store.id, "orders")
-    if loaded_at is None:
+def _known_orders(connection: duckdb.DuckDBPyConnection, operations: Engine, store: Store) -> _Known:
+    read_at = _loaded_at(connection, store.id, "orders")
+    if read_at is None:
         raise StockError(f"the orders of {store.id} were never loaded: start it with: retail run")
-    return loaded_at, {key for (key,) in connection.execute(_OPEN_ORDERS, [store.id]).fetchall()}
+    counted = {key for (key,) in connection.execute(_OPEN_ORDERS, [store.id]).fetchall()}
+    refused = set()
+    for key in quarantine.open_keys(operations, store.id, "orders"):
+        order_id = (key or "").rpartition("/")[2]
+        if not order_id.isdecimal():
+            raise StockError(
+                f"an order of {store.id} in quarantine has no id that can be read, so nobody knows what it has sold: "
+                "see it with: retail quarantine list"
+            )
+        refused.add(int(order_id))
+    return _Known(read_at, counted, refused)
 
 
-def _sold_since(
-    settings: Settings, store: Store, known: Mapping[str, tuple[datetime, set[str]]]
-) -> tuple[dict[str, Decimal], int]:
+def _sold_since(settings: Settings, store: Store, known: Mapping[str, _Known]) -> tuple[dict[str, Decimal], int]:
     """Pieces by SKU of open orders that the marts do not count yet; and how many orders."""
     taken: dict[str, Decimal] = defaultdict(Decimal)
     count = 0
     for one in _sharing(settings, store):
-        loaded_at, counted = known[one.id]
+        orders = known[one.id]
         with closing(StoreClient(one)) as client:
-            for order in open_orders_since(client, loaded_at - _OVERLAP):
-                if f"{one.id}:{order.order_id}" in counted:
-                    continue
-                count += 1
-                for sku, quantity in order.pieces:
-                    taken[sku] += quantity
+            late = {
+                order.order_id: order
+                for order in open_orders_since(client, orders.read_at - _OVERLAP)
+                if f"{one.id}:{order.order_id}" not in orders.counted
+            }
+            late |= {order.order_id: order for order in open_orders_among(client, orders.refused)}
+        count += len(late)
+        for order in late.values():
+            for sku, quantity in order.pieces:
+                taken[sku] += quantity
     return taken, count

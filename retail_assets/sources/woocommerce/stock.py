@@ -107,19 +107,34 @@ def open_orders_since(client: StoreClient, moment: datetime) -> Iterator[OpenOrd
     Raises:
         HttpError: the store does not answer, or refuses.
     """
+    # With dates_are_gmt a zone in the value would be shifted once more.
+    after = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return _open_orders(client, {"modified_after": after, "dates_are_gmt": "true"})
+
+
+def open_orders_among(client: StoreClient, order_ids: Iterable[int]) -> Iterator[OpenOrder]:
+    """Those of these orders that are open now.
+
+    Raises:
+        HttpError: the store does not answer, or refuses.
+    """
+    wanted = sorted(order_ids)
+    for start in range(0, len(wanted), BATCH_SIZE):
+        yield from _open_orders(client, {"include": ",".join(map(str, wanted[start : start + BATCH_SIZE]))})
+
+
+def _open_orders(client: StoreClient, query: Mapping[str, str]) -> Iterator[OpenOrder]:
     query = {
+        **query,
         "status": _OPEN,
-        # With dates_are_gmt a zone in the value would be shifted once more.
-        "modified_after": moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
-        "dates_are_gmt": "true",
         "orderby": "id",
         "order": "asc",
-        "per_page": BATCH_SIZE,
+        "per_page": str(BATCH_SIZE),
         "_fields": "id,line_items",
     }
     page = 1
     while True:
-        records = _list(client.get("orders", {**query, "page": page}))
+        records = _list(client.get("orders", {**query, "page": str(page)}))
         for record in records:
             pieces = tuple(
                 (line["sku"], quantity)
