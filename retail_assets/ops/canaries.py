@@ -16,7 +16,7 @@ _TOKEN_BYTES: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """One synthetic order; ``token`` is what it carries, ``order_id`` None until the store has answered."""
+    """One synthetic order; ``token`` is what it carries, ``order_id`` None until the store has answered, or it came."""
 
     token: str
     store_id: str
@@ -48,9 +48,14 @@ def refused(engine: Engine, token: str, message: str, *, now: datetime) -> None:
     _set(engine, token, state="refused", message=message, answered_at=now)
 
 
-def seen(engine: Engine, token: str, *, loaded_at: datetime, now: datetime) -> None:
-    """The marts show it."""
-    _set(engine, token, state="seen", loaded_at=loaded_at, seen_at=now)
+def unanswered(engine: Engine, token: str, message: str) -> None:
+    """Whether the store has taken it is not known: the answer was lost. The next load tells."""
+    _set(engine, token, state="unanswered", message=message)
+
+
+def seen(engine: Engine, token: str, order_id: int, *, loaded_at: datetime, now: datetime) -> None:
+    """The marts show it, as this order of its store: also if no answer of the store said so."""
+    _set(engine, token, state="seen", order_id=order_id, loaded_at=loaded_at, seen_at=now)
 
 
 def removed(engine: Engine, token: str, *, now: datetime) -> None:

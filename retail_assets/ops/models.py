@@ -81,7 +81,7 @@ LINK_KINDS: Final = ("payment_order", "payout_bank")
 LINK_ACTIONS: Final = ("link", "unlink")
 REPLAY_KINDS: Final = ("quarantine", "inbox", "source", "order", "payout")
 REPLAY_RESULTS: Final = ("running", "succeeded", "partly", "failed")
-CANARY_STATES: Final = ("placing", "placed", "refused", "seen")
+CANARY_STATES: Final = ("placing", "placed", "refused", "unanswered", "seen")
 STOCK_WRITE_STATES: Final = ("sent", "confirmed", "differs", "refused", "unanswered")
 
 

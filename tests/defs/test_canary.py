@@ -20,6 +20,7 @@ from retail_assets.defs.canary import canary_definitions
 from retail_assets.defs.canary.placing import META_KEY, CanaryError, missing, note_arrivals, place
 from retail_assets.defs.checks.gate import gate_check_keys
 from retail_assets.defs.checks.invariants import INVARIANTS
+from retail_assets.http import HttpStatusError, HttpUnavailableError
 from retail_assets.ops import canaries
 from retail_assets.ops.store import open_store
 from retail_assets.sandbox.profiles import STORES
@@ -27,6 +28,7 @@ from retail_assets.sandbox.storage import store_file
 from retail_assets.sandbox.woocommerce import create_app
 from retail_assets.settings import Canary, Settings, load_settings
 from retail_assets.sources.woocommerce.client import StoreClient
+from retail_assets.sources.woocommerce.pages import body_of
 from tests.support.server import running
 
 STORE = "cedar_us"
@@ -75,7 +77,7 @@ def test_a_canary_has_no_money_and_makes_way_for_the_next(settings: Settings, op
     assert (made["transaction_id"], made["line_items"]) == ("", [])
     second = place(settings, operations, STORE)
     assert order(settings, first.order_id)["status"] == "pending", "nobody has seen it yet"
-    canaries.seen(operations, first.token, loaded_at=NOW, now=NOW)
+    canaries.seen(operations, first.token, first.order_id or 0, loaded_at=NOW, now=NOW)
     place(settings, operations, STORE)
     assert [order(settings, one.order_id)["status"] for one in (first, second)] == ["trash", "pending"]
 
@@ -91,22 +93,65 @@ def test_a_store_that_does_not_take_it_is_told(settings: Settings, operations: E
         place(settings, operations, "linden_de")
 
 
+@pytest.mark.parametrize("ended", ["time-out", "gateway", "killed"])
+def test_one_whose_answer_was_lost_is_taken_away_once_it_came(
+    settings: Settings, operations: Engine, monkeypatch: pytest.MonkeyPatch, ended: str
+) -> None:
+    """The store had it, and it was reported refused: its order stayed in the shop for ever."""
+
+    class Killed(BaseException):
+        pass
+
+    troubles = {
+        "time-out": HttpUnavailableError("no answer"),
+        "gateway": HttpStatusError(504, "orders", b"", {}),
+        "killed": Killed(),
+    }
+    sent, post = [], StoreClient.post
+
+    def lost(client: StoreClient, path: str, body: Any) -> Any:
+        sent.append(msgspec.json.decode(body_of(post(client, path, body)))["id"])
+        raise troubles[ended]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(StoreClient, "post", lost)
+        with pytest.raises((CanaryError, Killed)):
+            place(settings, operations, STORE)
+    (noted,) = canaries.all_of(operations)
+    assert (noted.state, noted.order_id) == ("placing" if ended == "killed" else "unanswered", None)
+    with duckdb.connect() as connection:
+        connection.execute("create schema marts")
+        connection.execute(
+            "create table marts.mon_canaries as select $1 as canary_id, 'cedar_us:' || $2 as canary_order_key, "
+            "'arrived' as canary_status, timestamp '2026-11-05 12:00:00' as loaded_at, null as seen_at",
+            [noted.token, sent[0]],
+        )
+        assert note_arrivals(settings, operations, connection) == 1
+    place(settings, operations, STORE)
+    assert order(settings, sent[0])["status"] == "trash"
+
+
 def test_what_the_marts_show_is_noted_and_what_is_late_is_told(settings: Settings, operations: Engine) -> None:
     """Each build set the time of arrival anew, or a lost canary passed the check."""
     with duckdb.connect(str(settings.warehouse_path)) as connection:
         connection.execute("create schema marts")
         connection.execute(
-            "create table marts.mon_canaries (canary_id varchar, store_id varchar, canary_status varchar, "
-            "placed_at timestamp, measured_at timestamp, loaded_at timestamp, seen_at timestamp, total_seconds bigint)"
+            "create table marts.mon_canaries (canary_id varchar, canary_order_key varchar, store_id varchar, "
+            "canary_status varchar, placed_at timestamp, measured_at timestamp, loaded_at timestamp, "
+            "seen_at timestamp, total_seconds bigint)"
         )
         token = canaries.begin(operations, STORE, now=NOW - timedelta(minutes=9))
-        row = "insert into marts.mon_canaries values (?, 'cedar_us', ?, ?, '2026-11-05 12:00:00', ?, null, 7260)"
+        row = (
+            "insert into marts.mon_canaries "
+            "values (?, 'cedar_us:7', 'cedar_us', ?, ?, '2026-11-05 12:00:00', ?, null, 7260)"
+        )
         connection.execute(row, [token, "arrived", "2026-11-05 11:51:00", "2026-11-05 11:55:00"])
         assert (note_arrivals(settings, operations, connection), missing(connection)) == (1, [])
         connection.execute(row, ["lost1", "lost", "2026-11-03 09:00:00", None])
         connection.execute(row, ["old", "lost", "2026-10-20 09:00:00", None])
     (noted,) = canaries.all_of(operations)
-    assert (noted.state, noted.loaded_at, noted.seen_at) == ("seen", NOW - timedelta(minutes=5), NOW)
+    assert (noted.state, noted.order_id, noted.loaded_at) == ("seen", 7, NOW - timedelta(minutes=5))
+    assert noted.seen_at == NOW
 
     definitions = canary_definitions(settings)
     check = next(iter(definitions.asset_checks or ()))

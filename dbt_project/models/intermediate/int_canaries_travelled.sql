@@ -36,8 +36,8 @@ select
     entity_code,
     canary_order_key,
     case
-        when canary_state = 'refused' then 'refused'
         when loaded_at is not null then 'arrived'
+        when canary_state = 'refused' then 'refused'
         when total_seconds > 86400 then 'lost'
         when total_seconds > 60 * late_after_minutes then 'late'
         else 'under_way'
