@@ -18,7 +18,7 @@ from retail_assets.commands import CommandError
 from retail_assets.commands.home import environment, prepare_home
 from retail_assets.commands.orphans import sole_runner
 from retail_assets.ops import migrations
-from retail_assets.ops.store import migrate, open_store
+from retail_assets.ops.store import StoreError, migrate, open_store
 from retail_assets.settings import Settings
 
 _CHUNK: Final = 1 << 20
@@ -30,7 +30,7 @@ def bring_up(settings: Settings, revision: str | None) -> dict[str, Any]:
     """Make the home and bring the stores to this release; or the operations store back to an older revision.
 
     Raises:
-        CommandError: another command is at work, or there is no such revision.
+        CommandError: another command is at work, there is no such revision, or evidence would be lost on the way back.
     """
     prepare_home(settings)
     os.environ.update(environment(settings))
@@ -41,7 +41,10 @@ def bring_up(settings: Settings, revision: str | None) -> dict[str, Any]:
                 known = {f"{number:04}" for number in range(1, int(migrations.HEAD) + 1)}
                 if revision not in known:
                     raise CommandError(f"there is no revision {revision!r}: they are 0001 to {migrations.HEAD}")
-                migrate(engine, revision)
+                try:
+                    migrate(engine, revision)
+                except StoreError as error:
+                    raise CommandError(str(error)) from error
                 return {"operations": revision}
         finally:
             engine.dispose()

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from retail_assets.cli import app
 from retail_assets.commands.doctor import examine
-from retail_assets.ops import audit, migrations
+from retail_assets.ops import audit, migrations, replays
 from retail_assets.ops.store import StoreTooNewError, open_store, writing
 from retail_assets.settings import Settings, load_settings
 from retail_assets.sources.warehouse import create_raw_tables
@@ -99,6 +99,17 @@ def test_a_release_can_be_taken_back(settings: Settings, monkeypatch: pytest.Mon
     newer.dispose()
     with pytest.raises(StoreTooNewError, match="upgrade retail-assets"):
         open_store(settings.operations_url)
+
+
+def test_evidence_that_an_older_release_has_no_place_for_stays(settings: Settings) -> None:
+    """The way back dropped what people had decided, and said so nowhere."""
+    run(settings, "migrate")
+    engine = open_store(settings.operations_url)
+    with writing(engine) as connection:
+        replays.start(connection, "order", "cedar_us:1", actor="ada", reason="r", now=NOW)
+    engine.dispose()
+    with pytest.raises(AssertionError, match=r"1 replays would be lost(.|\n)*docs/running\.md"):
+        run(settings, "migrate", "--to", "0005")
 
 
 def test_a_backup_is_never_mixed_with_another(settings: Settings, tmp_path: Path) -> None:

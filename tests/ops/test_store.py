@@ -54,6 +54,32 @@ def test_down_and_up_again(store: Engine) -> None:
         assert set(metadata.tables) <= set(inspect(connection).get_table_names())
 
 
+_EVIDENCE = {
+    "replays": "INSERT INTO replays (replay_id, kind, subject, actor, reason, started_at, result, received, loaded, "
+    "quarantined) VALUES ('r', 'order', 'cedar_us:1', 'ann', 'r', '2026-11-05 12:00:00', 'running', 0, 0, 0)",
+    "actions on exceptions": "INSERT INTO exception_actions (audit_seq, exception_id, action, actor, acted_at, seen) "
+    "VALUES (1, 'x', 'comment', 'ann', '2026-11-05 12:00:00', '{}')",
+    "approvals of links": "INSERT INTO approvals (approval_id, kind, subject, entity_code, content_hash, summary, "
+    "requested_by, requested_at) VALUES ('a', 'link', 'l', 'US', 'h', 's', 'ann', '2026-11-05 12:00:00')",
+    "writes into stores' stock": "INSERT INTO stock_writes (write_id, store_id, product_id, sku, run_id, actor, "
+    "before_quantity, target_quantity, state, sent_at) VALUES ('w', 's', 1, 'A', 'r', 'ann', '1', '2', 'sent', "
+    "'2026-11-05 12:00:00')",
+}
+
+
+@pytest.mark.parametrize("name", _EVIDENCE)
+def test_evidence_is_no_way_back(store: Engine, name: str) -> None:
+    """A way back and up again dropped what the audit chain tells of: verify found contradictions for ever."""
+    with writing(store) as connection:
+        connection.execute(text(_EVIDENCE[name]))
+    with pytest.raises(StoreError, match=f"cannot go back behind revision 000[67]: 1 {name} would be lost"):
+        migrate(store, "0005")
+    with reading(store) as connection:
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == migrations.HEAD
+        table = _EVIDENCE[name].split()[2]
+        assert connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one() == 1
+
+
 def test_a_newer_store_is_refused(store: Engine, store_url: str) -> None:
     """Old code on a new schema would write rows that the new code cannot read."""
     with writing(store) as connection:

@@ -4,6 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from retail_assets.ops.migrations.evidence import keep
+
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
@@ -78,6 +80,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    keep("0003")
     op.drop_table("certificates")
     op.drop_table("attestations")
     op.drop_table("closed_periods")

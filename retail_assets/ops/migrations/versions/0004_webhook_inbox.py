@@ -4,6 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from retail_assets.ops.migrations.evidence import keep
+
 revision = "0004"
 down_revision = "0003"
 branch_labels = None
@@ -42,4 +44,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    keep("0004")
     op.drop_table("webhook_inbox")

@@ -4,6 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from retail_assets.ops.migrations.evidence import keep
+
 revision = "0006"
 down_revision = "0005"
 branch_labels = None
@@ -79,8 +81,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # The audit chain goes on telling of them; the older release could not read them here.
-    op.execute("DELETE FROM approvals WHERE kind = 'link'")
+    keep("0006")
     _approve_only(*_KINDS)
     op.drop_table("replays")
     op.drop_table("manual_links")

@@ -4,6 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from retail_assets.ops.migrations.evidence import keep
+
 revision = "0007"
 down_revision = "0006"
 branch_labels = None
@@ -46,5 +48,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    keep("0007")
     op.drop_table("stock_confirmations")
     op.drop_table("stock_writes")
