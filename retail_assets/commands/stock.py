@@ -7,10 +7,12 @@ from rich.console import Console
 from rich.table import Table
 
 from retail_assets.commands import CommandError
+from retail_assets.commands.approve import acting_person
 from retail_assets.commands.home import prepare_home
 from retail_assets.defs.inventory.planning import StockError, StockPlan, plan_stock, store_with_stock
 from retail_assets.defs.inventory.pushing import PushResult, TooManyChangesError, push_stock
 from retail_assets.http import HttpError
+from retail_assets.ops.audit import AnchorMismatchError
 from retail_assets.ops.store import LockHeldError, open_store
 from retail_assets.settings import Settings
 
@@ -30,11 +32,12 @@ def planned(settings: Settings, store_id: str) -> StockPlan:
 
 
 def pushed(settings: Settings, store_id: str, console: Console, *, allow_large: bool) -> PushResult:
-    """Write it, in the name of whoever is logged in.
+    """Write it, in the name of whoever works here.
 
     Raises:
         CommandError: nothing was sent.
     """
+    actor = acting_person(settings)
     prepare_home(settings)
     operations = open_store(settings.operations_url)
     try:
@@ -43,11 +46,11 @@ def pushed(settings: Settings, store_id: str, console: Console, *, allow_large: 
             operations,
             store_id,
             run_id=f"command-{uuid.uuid4()}",
-            actor=settings.actor,
+            actor=actor,
             allow_large=allow_large,
             progress=lambda line: console.print(f"    [dim]{line}[/dim]", highlight=False),
         )
-    except (StockError, TooManyChangesError, HttpError, LockHeldError) as error:
+    except (StockError, TooManyChangesError, HttpError, LockHeldError, AnchorMismatchError) as error:
         raise CommandError(str(error)) from error
     finally:
         operations.dispose()

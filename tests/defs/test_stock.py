@@ -11,21 +11,24 @@ from typing import Any
 import dagster as dg
 import duckdb
 import pytest
+from rich.console import Console
 from sqlalchemy import Engine
 from starlette.applications import Starlette
 
 from retail_assets import keys
+from retail_assets.commands import CommandError
+from retail_assets.commands.stock import pushed
 from retail_assets.defs.inventory import inventory_definitions
 from retail_assets.defs.inventory.planning import StockError, plan_stock
 from retail_assets.defs.inventory.pushing import TooManyChangesError, push_stock
 from retail_assets.http import HttpError
 from retail_assets.ops import audit, quarantine, stock
-from retail_assets.ops.store import open_store
+from retail_assets.ops.store import open_store, writing
 from retail_assets.sandbox.catalogue import product_records, variation_records
 from retail_assets.sandbox.profiles import STORES
 from retail_assets.sandbox.storage import encode, store_file
 from retail_assets.sandbox.woocommerce import create_app
-from retail_assets.settings import Settings, Stock, load_settings
+from retail_assets.settings import Operations, Settings, Stock, load_settings
 from retail_assets.sources.woocommerce import stock as woo_stock
 from retail_assets.sources.woocommerce.client import StoreClient
 from retail_assets.sources.woocommerce.stock import Article, read_stock, set_stock
@@ -241,6 +244,26 @@ def test_a_run_that_would_change_too_much_sends_nothing(shop: Shop) -> None:
     assert (shop.shows(BOARD), shop.states()) == (before, {})
     assert shop.push(settings=tight, allow_large=True).ok
     assert shop.shows(BOARD) == 3
+
+
+def test_the_command_writes_for_a_person_on_the_store_that_was_anchored(shop: Shop) -> None:
+    """A shared account wrote stock in nobody's name, and an older copy of the store ended in a stack trace."""
+    shop.article(BOARD, "3")
+    console = Console(quiet=True)
+
+    def with_operations(**values: Any) -> Settings:
+        changed = shop.settings.configuration.model_copy(update={"operations": Operations.model_validate(values)})
+        return replace(shop.settings, configuration=changed)
+
+    with pytest.raises(CommandError, match="say who you are with RETAIL_ACTOR"):
+        pushed(with_operations(shared_accounts=[shop.settings.actor]), STORE, console, allow_large=False)
+    with writing(shop.operations) as connection:
+        audit.append(connection, at=NOW, actor="ada", action="approve", subject="x", details={})
+    audit.write_anchor(shop.operations, shop.settings.audit_anchor_path, now=NOW)
+    older = with_operations(url=f"sqlite:///{shop.home / 'older.sqlite'}")
+    with pytest.raises(CommandError, match="older copy"):
+        pushed(older, STORE, console, allow_large=False)
+    assert shop.states() == {}
 
 
 def test_a_share_beyond_the_limit_is_held_from_eleven_changes_on(shop: Shop) -> None:
