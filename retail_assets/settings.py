@@ -682,7 +682,7 @@ class Schedules(_Model):
         "0 5 * * *", description="Builds the marts also if nothing was loaded: exceptions age and fall due."
     )
     keep_runs_days: int = Field(
-        7, ge=1, le=3650, description="Days that Dagster keeps runs that load and build; those that post stay."
+        7, ge=1, le=3650, description="Days that Dagster keeps runs that load, build or publish; those that post stay."
     )
 
 

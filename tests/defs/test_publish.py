@@ -12,6 +12,7 @@ import pytest
 
 from retail_assets import keys
 from retail_assets.defs.publish import request_publication
+from retail_assets.defs.publish.assets import MAX_ATTEMPTS
 from retail_assets.defs.publish.publication import GENERATIONS, publish, read_publication
 from retail_assets.defs.publish.verdicts import FLAGGED, GOOD, HELD, Verdict, mart_verdicts
 from retail_assets.settings import load_settings
@@ -218,3 +219,26 @@ def test_each_build_is_published_once(tmp_path: Path) -> None:
         assert isinstance(request_publication(instance, settings), dg.RunRequest)
         settings.run_results_path.unlink()
         assert "broke off" in str(request_publication(instance, settings))
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED])
+def test_a_publication_that_failed_is_tried_again_but_not_for_ever(tmp_path: Path, status: dg.DagsterRunStatus) -> None:
+    """A disk that was full for a minute left BI with yesterday's marts until the next build."""
+    settings = load_settings({"RETAIL_HOME": str(tmp_path)})
+    settings.run_results_path.parent.mkdir(parents=True)
+    settings.run_results_path.write_text("{}")
+    publishing = dg.GraphDefinition(name=keys.PUBLISH_JOB).to_job()
+    asked = set()
+    with dg.DagsterInstance.ephemeral() as instance:
+        dg.GraphDefinition(name=keys.BUILD_JOB).to_job().execute_in_process(instance=instance)
+        for _ in range(MAX_ATTEMPTS):
+            request = request_publication(instance, settings)
+            assert isinstance(request, dg.RunRequest)
+            asked.add(request.run_key)
+            run = instance.create_run_for_job(publishing, tags=request.tags, status=dg.DagsterRunStatus.STARTED)
+            if status is dg.DagsterRunStatus.FAILURE:
+                instance.report_run_failed(run, "the disk is full")
+            else:
+                instance.report_run_canceled(run)
+        assert len(asked) == MAX_ATTEMPTS
+        assert isinstance(request_publication(instance, settings), dg.SkipReason)

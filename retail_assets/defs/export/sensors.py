@@ -15,6 +15,7 @@ from retail_assets.settings import Settings
 #: A failed export is tried again by the sensor this often; posting is idempotent, so that is safe.
 MAX_ATTEMPTS: Final = 3
 _INTERVAL_SECONDS: Final = 30
+_IN_VAIN: Final = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 
 def gate_sensor(settings: Settings, entity_code: str, job_name: str) -> dg.SensorDefinition:
@@ -55,20 +56,20 @@ def request_export(
 ) -> dg.RunRequest | dg.SkipReason:
     """The run that posts what the gate and second persons have let through, or why there is none.
 
-    One batch is requested once for what is ``approved_so_far``. One whose runs all failed is requested again, under a
-    key of its own since Dagster never starts a second run for a key, at most ``MAX_ATTEMPTS`` times.
+    One batch is requested once for what is ``approved_so_far``. One whose runs all failed, or were cancelled, is
+    requested again, at most ``MAX_ATTEMPTS`` times: under a key of its own, as Dagster starts no second run for a key.
     """
     state = gate_state(instance, entity_code)
     if state.batch_id is None:
         return dg.SkipReason(f"{entity_code} is held: {state.reason}")
     tags = {keys.BATCH_TAG: state.batch_id, keys.APPROVED_TAG: approved}
     runs = instance.get_runs(dg.RunsFilter(job_name=job_name, tags=tags))
-    if any(run.status != dg.DagsterRunStatus.FAILURE for run in runs):
+    if any(run.status not in _IN_VAIN for run in runs):
         return dg.SkipReason(f"{entity_code}: batch {state.batch_id} was posted or is being posted")
     if len(runs) >= MAX_ATTEMPTS:
         return dg.SkipReason(
-            f"{entity_code}: batch {state.batch_id} failed {len(runs)} times; mend the cause and start {job_name} "
-            "by hand"
+            f"{entity_code}: batch {state.batch_id} failed or was cancelled {len(runs)} times; mend the cause "
+            f"and start {job_name} by hand"
         )
     return dg.RunRequest(
         run_key=f"{entity_code}-{state.batch_id}-{approved}-{len(runs) + 1}",

@@ -15,6 +15,9 @@ from retail_assets.defs.transform.manifest import manifest_path
 from retail_assets.settings import Settings
 
 _INTERVAL_SECONDS: Final = 30
+#: A publication that failed or was cancelled is tried again so often; the next build brings another.
+MAX_ATTEMPTS: Final = 3
+_IN_VAIN: Final = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 
 def publish_definitions(settings: Settings) -> dg.Definitions:
@@ -83,13 +86,17 @@ def request_publication(instance: dg.DagsterInstance, settings: Settings) -> dg.
     if not builds:
         return dg.SkipReason("nothing was built yet")
     tags = {keys.BUILD_TAG: builds[0].run_id}
-    if instance.get_runs(dg.RunsFilter(job_name=keys.PUBLISH_JOB, tags=tags), limit=1):
-        return dg.SkipReason(f"build {builds[0].run_id} was published")
+    runs = instance.get_runs(dg.RunsFilter(job_name=keys.PUBLISH_JOB, tags=tags))
+    if any(run.status not in _IN_VAIN for run in runs):
+        return dg.SkipReason(f"build {builds[0].run_id} was published or is being published")
+    if len(runs) >= MAX_ATTEMPTS:
+        return dg.SkipReason(f"build {builds[0].run_id} could not be published {len(runs)} times; see its runs")
     if not settings.run_results_path.is_file():
         return dg.SkipReason(
             f"build {builds[0].run_id} broke off, its tables are of two builds: what is published stays"
         )
-    return dg.RunRequest(run_key=f"publish-{builds[0].run_id}", tags=tags)
+    # Dagster never starts a second run for a key.
+    return dg.RunRequest(run_key=f"publish-{builds[0].run_id}-{len(runs) + 1}", tags=tags)
 
 
 def publish_marts(settings: Settings, failed_checks: dict[str, list[str]]) -> list[Mart]:
