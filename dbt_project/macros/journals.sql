@@ -19,12 +19,14 @@
     description, and of each piece two columns, <name>_amount and base_<name>_amount, signed. pieces: name and role (an
     expression) of each line, in order; a rate of its own, and when it is a line at all. The piece "tax" is made of
     several, of the CTE taxes: entry_id, tax_number (among those that are not zero), tax_jurisdiction, amount,
-    base_amount; entries then has their count as tax_lines. A line of zero is never posted and has no number. -#}
+    base_amount; entries then has their count as tax_lines. So is the piece "class", of the CTE classes, with
+    product_class. A line of zero is never posted and has no number. -#}
 {% macro entry_lines(pieces) -%}
+{% set several = {"tax": "taxes", "class": "classes"} -%}
 {% set shown = [] -%}
 {% set before = ["0"] -%}
 {% for piece in pieces -%}
-{% if piece.name != "tax" -%}
+{% if piece.name not in several -%}
 {% do shown.append({
     "slot": loop.index,
     "line_no": before | join(" + ") ~ " + lines_" ~ loop.index,
@@ -50,8 +52,8 @@ counted as (
     select
         *,
         {% for piece in pieces -%}
-        {% if piece.name == "tax" -%}
-        coalesce(tax_lines, 0) as lines_{{ loop.index }},
+        {% if piece.name in several -%}
+        coalesce({{ piece.name }}_lines, 0) as lines_{{ loop.index }},
         {% else -%}
         case when base_{{ piece.name }}_amount <> 0 then 1 else 0 end as lines_{{ loop.index }},
         {% endif -%}
@@ -83,6 +85,7 @@ lines as (
         counted.store_id,
         case when slots.slot <> 9 then counted.gateway_id end as gateway_id,
         cast(null as varchar) as tax_jurisdiction,
+        cast(null as varchar) as product_class,
         cast(
             case slots.slot {% for line in shown %}when {{ line.slot }} then {{ line.amount }} {% endfor %}end
             as decimal(18, 4)
@@ -98,24 +101,26 @@ lines as (
     from counted
     cross join slots
     where case slots.slot {% for line in shown %}when {{ line.slot }} then {{ line.when }} {% endfor %}end
-    {% for piece in pieces if piece.name == "tax" -%}
+    {% for piece in pieces if piece.name in several -%}
+    {% set pieces_cte = several[piece.name] -%}
     union all
     select
         counted.entry_id,
         counted.entity_code,
-        {% for earlier in range(1, pieces.index(piece) + 1) %}counted.lines_{{ earlier }} + {% endfor %}taxes.tax_number as line_no,
+        {% for earlier in range(1, pieces.index(piece) + 1) %}counted.lines_{{ earlier }} + {% endfor %}{{ pieces_cte }}.{{ piece.name }}_number as line_no,
         {{ piece.role }} as account_role,
         counted.store_id,
         counted.gateway_id,
-        taxes.tax_jurisdiction,
-        taxes.amount,
+        {{ "taxes.tax_jurisdiction" if piece.name == "tax" else "cast(null as varchar) as tax_jurisdiction" }},
+        {{ "classes.product_class" if piece.name == "class" else "cast(null as varchar) as product_class" }},
+        {{ pieces_cte }}.amount,
         counted.currency_code,
         counted.exchange_rate,
-        taxes.base_amount,
+        {{ pieces_cte }}.base_amount,
         counted.base_currency_code,
         counted.description
-    from taxes
-    inner join counted on taxes.entry_id = counted.entry_id
+    from {{ pieces_cte }}
+    inner join counted on {{ pieces_cte }}.entry_id = counted.entry_id
     {% endfor %}
 )
 {%- endmacro %}

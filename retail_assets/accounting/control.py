@@ -13,7 +13,7 @@ from retail_assets.ops.canonical import canonical_json, sha256_hex
 from retail_assets.settings import Settings
 
 #: The CSV files by which finance decides what is posted where.
-FINANCE_SEEDS: Final = ("account_mapping", "exception_types", "line_treatments")
+FINANCE_SEEDS: Final = ("account_mapping", "cost_centres", "exception_types", "line_treatments", "product_classes")
 
 _MODEL_SUFFIXES: Final = (".sql", ".yml", ".csv")
 

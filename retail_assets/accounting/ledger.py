@@ -37,6 +37,7 @@ class LedgerLine:
     exchange_rate: Decimal
     description: str
     account_role: str = ""
+    cost_centre: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,14 @@ class LedgerEntry:
         """SHA-256 of the accounting facts: entity, date and lines as a multiset.
 
         Texts, the order of lines and the rate (which the two amounts of a line imply) change nothing in the books, so
-        a change in them alone must not reverse a posted entry.
+        a change in them alone must not reverse a posted entry. A cost centre counts where there is one.
         """
         lines = sorted(
             [
                 line.account_code,
                 line.currency_code,
                 *(decimal_text(amount) for amount in (line.debit, line.credit, line.base_debit, line.base_credit)),
+                *([line.cost_centre] if line.cost_centre else []),
             ]
             for line in self.lines
         )
@@ -148,6 +150,7 @@ def _line(row: Mapping[str, Any]) -> LedgerLine:
         exchange_rate=_amount(row, "exchange_rate"),
         description=row.get("description") or "",
         account_role=row.get("account_role") or "",
+        cost_centre=row.get("cost_centre") or "",
     )
 
 

@@ -413,6 +413,7 @@ def _new_revision(books: Books, desired: LedgerEntry, revision: int, reason: Rea
                 base_credit=line.base_credit,
                 exchange_rate=line.exchange_rate,
                 memo=line.description,
+                cost_centre=line.cost_centre,
             )
             for line in desired.lines
         ),
@@ -426,7 +427,15 @@ def _open_day(books: Books, day: date) -> date:
 
 def _facts(entry: JournalEntry) -> Mapping[str, Any]:
     lines = [
-        [line.account_code, line.currency_code, line.debit, line.credit, line.base_debit, line.base_credit]
+        [
+            line.account_code,
+            line.currency_code,
+            line.debit,
+            line.credit,
+            line.base_debit,
+            line.base_credit,
+            *([line.cost_centre] if line.cost_centre else []),
+        ]
         for line in entry.lines
     ]
     return {"company": entry.company, "posting_date": entry.posting_date, "lines": lines}

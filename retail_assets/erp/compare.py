@@ -1,7 +1,7 @@
 """Is what the ERP holds what was intended? Field by field, so that a difference can be acted on."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from retail_assets.erp.protocol import JournalEntry, PostedDocument, PostedLine
 from retail_assets.ops.canonical import decimal_text
@@ -23,7 +23,8 @@ def differences(intended: JournalEntry, posted: PostedDocument) -> list[Differen
     """Everything in which a posted document departs from its intention; empty when it is exactly that.
 
     Lines are compared as a multiset: their order means nothing. Where a line has its account's currency, an account
-    kept in the currency of the books shows a line of another currency in base only, so it is compared in base.
+    kept in the currency of the books shows a line of another currency in base only, so it is compared in base. A line
+    that was sent without a cost centre may have got one there.
     """
     facts = (
         ("state", "posted", posted.state),
@@ -35,6 +36,12 @@ def differences(intended: JournalEntry, posted: PostedDocument) -> list[Differen
     wanted_lines = Counter(expected_lines(intended, posted))
     actual_lines = Counter(posted.lines)
     missing, surplus = wanted_lines - actual_lines, actual_lines - wanted_lines
+    for line in list(surplus.elements()):
+        bare = replace(line, cost_centre="")
+        if line.cost_centre and missing[bare]:
+            missing[bare] -= 1
+            surplus[line] -= 1
+    missing, surplus = +missing, +surplus
     if missing or surplus:
         found.append(Difference("lines", _describe(missing), _describe(surplus)))
     return found
@@ -55,6 +62,7 @@ def expected_lines(intended: JournalEntry, posted: PostedDocument) -> list[Poste
                 currency_code=intended.base_currency_code if in_base else line.currency_code,
                 base_debit=line.base_debit,
                 base_credit=line.base_credit,
+                cost_centre=line.cost_centre,
             )
         )
     return expected
@@ -67,4 +75,7 @@ def _describe(lines: Counter[PostedLine]) -> str:
 def _line_text(line: PostedLine) -> str:
     side = "debit" if line.base_debit or line.debit else "credit"
     amount, base = getattr(line, side), getattr(line, f"base_{side}")
-    return f"{line.account_code} {side} {decimal_text(amount)} {line.currency_code} ({decimal_text(base)} in base)"
+    centre = f" of {line.cost_centre}" if line.cost_centre else ""
+    return (
+        f"{line.account_code}{centre} {side} {decimal_text(amount)} {line.currency_code} ({decimal_text(base)} in base)"
+    )

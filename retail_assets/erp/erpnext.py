@@ -53,6 +53,7 @@ _LONGEST_FILTER: Final = 4000
 _LINE_COLUMNS: Final = (
     "parent",
     "account",
+    "cost_center",
     "account_currency",
     "debit_in_account_currency",
     "credit_in_account_currency",
@@ -63,7 +64,7 @@ _NOTHING_DONE: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN,
 _JSON: Final = msgspec.json.Encoder(decimal_format="number")
 
 _ADVICE: Final = {
-    "LinkValidationError": "Create what is missing in ERPNext, or correct the account mapping.",
+    "LinkValidationError": "Create what is missing in ERPNext, or correct the mapping of accounts or cost centres.",
     "ClosedAccountingPeriod": "Reopen the accounting period, or let the entry be dated in the first open one.",
     "FiscalYearError": "Create the fiscal year in ERPNext.",
     "PermissionError": "Give the API user the role Accounts User for this company.",
@@ -240,6 +241,7 @@ class ErpNextPoster:
                     currency_code=row["account_currency"],
                     base_debit=_decimal(row["debit"]),
                     base_credit=_decimal(row["credit"]),
+                    cost_centre=row["cost_center"] or "",
                 )
                 for row in rows
             ),
@@ -311,6 +313,8 @@ class ErpNextPoster:
             "exchange_rate": rate,
             "user_remark": line.memo,
         }
+        if line.cost_centre:
+            row["cost_center"] = line.cost_centre
         return row | self._party(line.account_code, account)
 
     def _party(self, account_code: str, account: _Account) -> dict[str, str]:

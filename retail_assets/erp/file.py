@@ -51,6 +51,7 @@ _LINE: Final = (
     "base_credit",
     "exchange_rate",
     "line_memo",
+    "cost_centre",
 )
 COLUMNS: Final[tuple[str, ...]] = (*_HEADER, *_LINE)
 
@@ -318,6 +319,7 @@ def _line(line: JournalLine, base: str) -> Row:
         "base_credit": _text(line.base_credit, base),
         "exchange_rate": decimal_text(line.exchange_rate),
         "line_memo": line.memo,
+        "cost_centre": line.cost_centre,
     }
 
 
@@ -418,6 +420,8 @@ def _posted(document: str, rows: Sequence[Row]) -> PostedDocument:
                 currency_code=row["currency_code"],
                 base_debit=Decimal(row["base_debit"]),
                 base_credit=Decimal(row["base_credit"]),
+                # Files that were written before there were any have no such column.
+                cost_centre=row.get("cost_centre") or "",
             )
             for row in rows
         ),

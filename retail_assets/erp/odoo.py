@@ -49,12 +49,14 @@ from retail_assets.http import HttpStatusError, HttpUnavailableError
 _MOVE: Final = "account.move"
 _LINE: Final = "account.move.line"
 _EXTERNAL_ID: Final = "ir.model.data"
+_ANALYTIC: Final = "account.analytic.account"
 _STATES: Final[Mapping[str, DocumentState]] = {"draft": "draft", "posted": "posted", "cancel": "cancelled"}
 #: Whichever of them this Odoo has; a tax lock stops no entry without taxes.
 _LOCKS: Final = ("fiscalyear_lock_date", "period_lock_date", "hard_lock_date")
 _LINE_COLUMNS: Final = (
     "move_id",
     "account_id",
+    "analytic_distribution",
     "currency_id",
     "amount_currency",
     "debit",
@@ -65,6 +67,8 @@ _TEXT_LINES: Final = frozenset({"line_section", "line_subsection", "line_note"})
 _NO_CONTEXT: Final[Mapping[str, Any]] = {}
 #: For ``load``: a record that is there under its external id stays as it is.
 _ONLY_NEW: Final = {"mode": "update", "noupdate": True}
+#: Percent of a line that its one analytic account gets.
+_WHOLE: Final = 100
 #: Odoo computes with floats, which hold that many digits of any decimal.
 _DIGITS_OF_A_FLOAT: Final = 15
 _JOURNAL_NAME: Final = "Web stores"
@@ -175,6 +179,8 @@ class OdooPoster:
         self._codes: dict[int, dict[int, str]] = {}
         self._journals: dict[int, int] = {}
         self._currencies: dict[str, int] = {}
+        self._cost_centres: dict[tuple[int, str], int] = {}
+        self._cost_centre_codes: dict[str, str] = {}
 
     def check(self) -> list[str]:
         """What stands in the way of posting exactly once; ``prepare`` makes a missing journal."""
@@ -330,6 +336,7 @@ class OdooPoster:
             "credit": line.base_credit,
             # An account's default taxes would add lines of their own.
             "tax_ids": [[6, 0, []]],
+            **({"analytic_distribution": self._distribution(company, line.cost_centre)} if line.cost_centre else {}),
         }
 
     # What Odoo has
@@ -413,6 +420,35 @@ class OdooPoster:
         }
         self._codes[company.id] = {account.id: code for code, account in self._accounts[company.id].items()}
         return self._accounts[company.id]
+
+    def _distribution(self, company: _Company, code: str) -> dict[str, int]:
+        """All of a line to one analytic account."""
+        known = (company.id, code)
+        if known not in self._cost_centres:
+            owners = ["|", ["company_id", "=", False], ["company_id", "in", list(company.chain)], ["code", "=", code]]
+            rows = self._search(_ANALYTIC, owners, ["code", "active"], company=company)
+            found = [row["id"] for row in rows if row["active"]]
+            if len(found) != 1:
+                raise RejectedByErp(
+                    "AmbiguousCostCentre" if found else "UnknownCostCentre",
+                    f"{company.name} has {'several analytic accounts' if found else 'no analytic account'} with the "
+                    f"reference {code}",
+                    "Give one analytic account this reference in Odoo, or correct cost_centres.csv.",
+                )
+            self._cost_centres[known] = found[0]
+        return {str(self._cost_centres[known]): _WHOLE}
+
+    def _cost_centre_of(self, distribution: Any) -> str:
+        """The reference of the analytic account that has all of it; as Odoo has it where that is not so."""
+        if not distribution:
+            return ""
+        (identity, percent), *others = distribution.items()
+        if others or _decimal(percent) != _WHOLE or not identity.isdecimal():
+            return str(distribution)
+        if identity not in self._cost_centre_codes:
+            rows = self._search(_ANALYTIC, [["id", "=", int(identity)]], ["code"])
+            self._cost_centre_codes[identity] = (rows[0]["code"] if rows else "") or identity
+        return self._cost_centre_codes[identity]
 
     def _require_currencies(self, codes: Iterable[str]) -> None:
         missing = sorted(set(codes) - self._currencies.keys())
@@ -549,6 +585,7 @@ class OdooPoster:
             currency_code=line["currency_id"][1],
             base_debit=_decimal(line["debit"]),
             base_credit=_decimal(line["credit"]),
+            cost_centre=self._cost_centre_of(line["analytic_distribution"]),
         )
 
     def _code_of(self, account: Any, company: _Company) -> str:

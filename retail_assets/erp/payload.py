@@ -18,7 +18,11 @@ def to_payload(entry: JournalEntry) -> str:
 
 
 def _fields(record: JournalEntry | JournalLine) -> dict[str, Any]:
-    return {name: getattr(record, name) for name in record.__slots__}
+    fields = {name: getattr(record, name) for name in record.__slots__}
+    # What was written before there were cost centres, and what has none, reads the same.
+    if not fields.get("cost_centre", True):
+        del fields["cost_centre"]
+    return fields
 
 
 def from_payload(payload: str) -> JournalEntry:

@@ -16,7 +16,7 @@ class JournalLine:
 
     ``debit`` and ``credit`` are in ``currency_code``, ``base_debit`` and ``base_credit`` in the currency of the books,
     all in major units and never negative; one side is zero. ``exchange_rate`` is base units for one unit of
-    ``currency_code``. A rounding line has base amounts only.
+    ``currency_code``. A rounding line has base amounts only. ``cost_centre`` is empty where there is none.
     """
 
     account_code: str
@@ -27,6 +27,7 @@ class JournalLine:
     base_credit: Decimal
     exchange_rate: Decimal
     memo: str
+    cost_centre: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,10 @@ class JournalEntry:
 
 @dataclass(frozen=True, slots=True)
 class PostedLine:
-    """A line as the ERP holds it: ``debit`` and ``credit`` are in ``currency_code``."""
+    """A line as the ERP holds it: ``debit`` and ``credit`` are in ``currency_code``.
+
+    ``cost_centre`` is named as it would be sent; empty where there is none.
+    """
 
     account_code: str
     debit: Decimal
@@ -52,6 +56,7 @@ class PostedLine:
     currency_code: str
     base_debit: Decimal
     base_credit: Decimal
+    cost_centre: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -242,6 +242,13 @@ class TrytonPoster:
             "credit": line.base_credit,
             "description": line.memo,
         }
+        if line.cost_centre:
+            raise RejectedByErp(
+                "CostCentre",
+                f"a line on account {account.code} has the cost centre {line.cost_centre}, which a Tryton without its "
+                "module for analytic accounts cannot hold",
+                "Take the rows of this entity out of cost_centres.csv.",
+            )
         currency = None if line.currency_code == company.currency_code else self._currency(line.currency_code)
         if account.second_currency not in (None, currency):
             raise RejectedByErp(

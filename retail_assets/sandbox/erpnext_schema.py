@@ -63,6 +63,11 @@ _TYPES: Final = (
         required=("account_name", "company"),
     ),
     DocType(
+        "Cost Center",
+        {"cost_center_name": "text", "company": "text", "is_group": "integer"},
+        required=("cost_center_name", "company"),
+    ),
+    DocType(
         "Customer",
         {"customer_name": "text", "customer_type": "text"},
         required=("customer_name",),
@@ -144,6 +149,7 @@ _TYPES: Final = (
             "account_currency": "text",
             "party_type": "text",
             "party": "text",
+            "cost_center": "text",
             "exchange_rate": "rate",
             "debit_in_account_currency": "amount",
             "credit_in_account_currency": "amount",

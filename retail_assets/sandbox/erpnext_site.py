@@ -3,7 +3,8 @@
 What is copied on purpose, because posters fail on it: base amounts are always recomputed and sent ones ignored; unknown
 fields are dropped silently; a foreign line without a rate takes a Currency Exchange record or 1.0; a unique field is
 unique only once its Custom Field says so, and a cancelled document keeps its value; a refused submit leaves nothing.
-Left out: general ledger lines of anything but Journal Entries, cost centres, and permissions beyond the token.
+Left out: general ledger lines of anything but Journal Entries, cost centres in the general ledger and the default ones
+of companies, and permissions beyond the token.
 """
 # ruff: noqa: S608 -- every identifier in a statement is the schema's own or was checked against it
 
@@ -272,6 +273,8 @@ class Site:
             self._exists(row["party_type"], row["party"], f"Row #{number}: Party: {row['party']}")
         if account["account_currency"] != currency and not document.get("multi_currency"):
             raise Refusal("ValidationError", "Please check Multi Currency option to allow accounts with other currency")
+        if row.get("cost_center"):
+            self._require_cost_center(document, row["cost_center"], number)
         rate = self._rate(document, account["account_currency"], currency, row.get("exchange_rate"))
         debit, credit = (_amount(row.get(f"{side}_in_account_currency")) for side in ("debit", "credit"))
         if debit and credit:
@@ -288,6 +291,15 @@ class Site:
             "debit": _cents(debit * rate),
             "credit": _cents(credit * rate),
         }
+
+    def _require_cost_center(self, document: Document, name: str, number: int) -> None:
+        self._exists("Cost Center", name, f"Row #{number}: Cost Center: {name}")
+        centre = self._linked("Cost Center", name)
+        if centre["company"] != document["company"]:
+            raise Refusal("ValidationError", f"Cost Center {name} does not belong to company {document['company']}")
+        if centre["is_group"]:
+            message = f"Cost Center {name} is a group cost center and group cost centers cannot be used in transactions"
+            raise Refusal("ValidationError", message)
 
     def _rate(self, document: Document, account_currency: str, company_currency: str, sent: Any) -> Decimal:
         if account_currency == company_currency:
@@ -533,6 +545,10 @@ class Site:
             )
             table = _quoted(doctype.name)
             self._connection.execute(f"CREATE TABLE IF NOT EXISTS {table} (name TEXT PRIMARY KEY, {columns})")
+            there = {row["name"] for row in self._connection.execute(f"PRAGMA table_info({table})")}
+            for field in doctype.fields.keys() - there:
+                # The file of an earlier release.
+                self._connection.execute(f"ALTER TABLE {table} ADD COLUMN {_quoted(field)} TEXT")
             index = _quoted(f"{doctype.name}-modified")
             self._connection.execute(f"CREATE INDEX IF NOT EXISTS {index} ON {table} (modified, name)")
         for index, column in (
@@ -606,6 +622,8 @@ class Site:
         if kind.name == "Custom Field":
             document.setdefault("fieldname", str(document.get("label", "")).lower().replace(" ", "_"))
             return f"{document['dt']}-{document['fieldname']}"
+        if kind.name == "Cost Center":
+            return f"{document['cost_center_name']} - {self._linked('Company', document['company'])['abbr']}"
         if kind.name == "Warehouse":
             return f"{document['warehouse_name']} - {self._linked('Company', document['company'])['abbr']}"
         if kind.name == "Accounting Period":

@@ -28,6 +28,9 @@ MODELS: Final[Mapping[str, Mapping[str, str]]] = {
         "code": "char", "name": "char", "account_type": "selection", "company_id": ">res.company",
         "currency_id": ">res.currency", "deprecated": "boolean",
     },
+    "account.analytic.account": {
+        "code": "char", "name": "char", "company_id": ">res.company", "active": "boolean",
+    },
     "account.journal": {
         "code": "char", "name": "char", "type": "selection", "company_id": ">res.company",
         "currency_id": ">res.currency", "active": "boolean", "restrict_mode_hash_table": "boolean",
@@ -45,7 +48,7 @@ MODELS: Final[Mapping[str, Mapping[str, str]]] = {
         "debit": "monetary", "credit": "monetary", "amount_currency": "monetary", "currency_id": ">res.currency",
         "company_id": ">res.company", "parent_state": "selection", "partner_id": ">res.partner", "name": "char",
         "display_type": "selection", "tax_ids": "*account.tax", "matched_credit_ids": "*account.partial.reconcile",
-        "matched_debit_ids": "*account.partial.reconcile",
+        "matched_debit_ids": "*account.partial.reconcile", "analytic_distribution": "json",
     },
     "account.partial.reconcile": {"amount": "monetary"},
     "account.payment": {
@@ -89,6 +92,7 @@ _STAMPS: Final[Mapping[str, str]] = {"id": "integer", "create_date": "datetime",
 _DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "res.currency": {"active": True},
     "account.journal": {"active": True},
+    "account.analytic.account": {"active": True},
 }
 #: Lists that are the other side of a many2one: field → (model, its field).
 _BACK: Final = {

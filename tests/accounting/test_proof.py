@@ -11,6 +11,7 @@ import duckdb
 import pytest
 from sqlalchemy import Engine, text
 
+from retail_assets.accounting.control import FINANCE_SEEDS
 from retail_assets.accounting.plan import Control, Plan, plan_entity
 from retail_assets.accounting.posting import apply
 from retail_assets.accounting.verify import verify
@@ -102,7 +103,7 @@ def test_a_certificate_says_what_was_posted_on_what(
     assert (payout["decimals"], payout["gross"], payout["fees"], payout["net"]) == (4, 1000000, 32050, 817950)
     assert body["inputs"]["records"] == 1
     assert "rec_settlements.payouts_foot" in body["checks"]["passed"]
-    assert set(body["rules"]["seeds_sha256"]) == {"account_mapping", "exception_types", "line_treatments"}
+    assert set(body["rules"]["seeds_sha256"]) == set(FINANCE_SEEDS)
     assert body["code"]["version"]
     written = anchor(settings).with_name("certificates") / f"{made.certificate_id}.json"
     assert written.read_text() == made.body

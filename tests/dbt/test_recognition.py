@@ -688,6 +688,72 @@ def test_an_account_that_the_erp_lacks_is_an_exception(built: Warehouse, project
     assert built.query(held) == []
 
 
+# --- classes of goods and cost centres ---
+
+_CLASSES: Final = (
+    "insert into staging.product_classes values (1, null, 'MUG*', 'mugs'), (2, 'cedar_us', 'CAP', 'caps')",
+    """
+    insert into staging.cost_centres values
+        (1, 'US', null, 'revenue', 'mugs', 'Mugs - CP'), (2, null, 'cedar_us', 'revenue', null, 'Shop - CP')
+    """,
+)
+
+
+def _roles(built: Warehouse) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+    """What each entry moves by role and currency."""
+    return {
+        (entry, role, currency): tuple(amounts)
+        for entry, role, currency, *amounts in built.query(
+            """
+            select entry_id, account_role, currency_code, sum(debit_amount - credit_amount),
+                sum(base_debit_amount - base_credit_amount)
+            from marts.acc_journal_lines group by all
+            """
+        )
+    }
+
+
+def test_goods_of_a_class_have_accounts_and_cost_centres_of_their_own(
+    built: Warehouse, project: Compiled, tmp_path: Path
+) -> None:
+    """Revenue that was lost, doubled or rounded away on its way into classes; a class or a centre that never arrived; a
+    class without an account that went to another's."""
+    only = """
+        update staging.account_mapping set product_class = 'mugs', account_code = '4010'
+        where entity_code = 'US' and account_role = 'revenue'
+    """
+    classed = project.build(built, tmp_path / "classed", *_CLASSES, only)
+    about = {name: sql for name, sql in project.promises.items() if "journal_lines" in name or "classed" in name}
+    assert {name: rows for name, sql in about.items() if (rows := classed.query(sql))} == {}
+    assert _roles(classed) == _roles(built)
+    assert _books(classed, "cedar_us:5003")[1:] == [
+        "revenue 2026-10-25: 2170 66, 4010 -60, 4100 -6",
+        "revenue 2026-11-03: 2170 44, None -40, 4100 -4",
+    ]
+    assert set(
+        classed.query(
+            """
+            select distinct store_id, product_class, cost_centre, account_code from marts.acc_journal_lines
+            where entity_code = 'US' and (account_role = 'revenue' or cost_centre is not null)
+            """
+        )
+    ) == {
+        ("cedar_us", "mugs", "Mugs - CP", "4010"),
+        ("cedar_us", "caps", "Shop - CP", None),
+        ("cedar_us", None, "Shop - CP", None),
+    }
+    assert classed.query(
+        "select held_by_exception_id from marts.acc_journal_entries where entry_id = 'revenue/cedar_us:5003/2026-11-03'"
+    ) == [("unmapped_account:US:revenue:caps",)]
+    assert classed.query(
+        "select count(*) from marts.rec_exceptions where exception_id = 'unmapped_account:US:revenue:caps'"
+    ) == [(1,)]
+    entries = {entry.entry_id: entry for entry in _ledger(classed)}
+    revenue = entries["revenue/cedar_us:5003/2026-10-25"]
+    assert [line.cost_centre for line in revenue.lines] == ["", "Mugs - CP", ""]
+    assert revenue.content_hash != {entry.entry_id: entry for entry in _ledger(built)}[revenue.entry_id].content_hash
+
+
 # --- what a decision does, shown beforehand ---
 
 

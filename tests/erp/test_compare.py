@@ -13,7 +13,15 @@ from tests.erp.books import entry, line
 
 def as_posted(intended: JournalEntry) -> PostedDocument:
     lines = tuple(
-        PostedLine(each.account_code, each.debit, each.credit, each.currency_code, each.base_debit, each.base_credit)
+        PostedLine(
+            each.account_code,
+            each.debit,
+            each.credit,
+            each.currency_code,
+            each.base_debit,
+            each.base_credit,
+            each.cost_centre,
+        )
         for each in intended.lines
     )
     return PostedDocument("ACC-JV-1", intended.key, intended.company, intended.posting_date, "posted", lines)
@@ -57,6 +65,21 @@ def test_a_line_too_many_or_too_few() -> None:
     assert str(difference) == "lines: intended 6100 debit 1 USD (1 in base), posted nothing"
     (difference,) = differences(twice, replace(posted, lines=(*posted.lines, posted.lines[0])))
     assert difference.intended == "nothing"
+
+
+def test_a_cost_centre_that_was_sent_counts() -> None:
+    """One that the ERP dropped or changed went unseen; one that it put on a line by itself held a good entry."""
+    sent = replace(line("6100", debit="1"), cost_centre="K1")
+    intended = entry("k#1", sent, line("6100", debit="1"), line("1250", credit="2"))
+    posted = as_posted(intended)
+    by_itself = tuple(replace(each, cost_centre=each.cost_centre or "Main") for each in posted.lines)
+    assert differences(intended, replace(posted, lines=by_itself)) == []
+    dropped = replace(posted, lines=tuple(replace(each, cost_centre="") for each in posted.lines))
+    (difference,) = differences(intended, dropped)
+    assert str(difference) == (
+        "lines: intended 6100 of K1 debit 1 USD (1 in base), posted 6100 debit 1 USD (1 in base)"
+    )
+    assert differences(intended, replace(posted, lines=(replace(posted.lines[0], cost_centre="K2"), *posted.lines[1:])))
 
 
 @pytest.mark.parametrize("kept_in", ["EUR", "USD"])

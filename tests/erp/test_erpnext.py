@@ -70,6 +70,21 @@ def test_a_foreign_line_on_an_account_of_the_books_is_posted_in_base(erp: Erp) -
     assert {each.currency_code for each in posted.lines} == {"USD"}
 
 
+def test_a_cost_centre_arrives(erp: Erp) -> None:
+    """It was dropped without a word, or one of another company was taken; the controller's report had no revenue."""
+    for company, name in ((US, "Books"), (DE, "Books")):
+        with erp.app.state.site.transaction():
+            erp.app.state.site.insert("Cost Center", {"cost_center_name": name, "company": company})
+    sale = (line("1250", debit="10"), replace(line("4000", credit="10"), cost_centre="Books - CP"))
+    posted = post_and_read(erp, entry("centre#1", *sale))
+    assert {each.cost_centre for each in posted.lines} == {"", "Books - CP"}
+    assert differences(entry("centre#1", *sale), posted) == []
+    for wrong, words in (("Toys - CP", "Could not find"), ("Books - LH", "does not belong to company")):
+        elsewhere = entry("centre#2", sale[0], replace(sale[1], cost_centre=wrong))
+        with pytest.raises(RejectedByErp, match=words):
+            erp.poster.post([elsewhere])
+
+
 @given(st.lists(st.integers(1, 10**13), min_size=1, max_size=4))
 def test_amounts_arrive_digit_for_digit(cents: list[int]) -> None:
     """A float on the way would change large amounts; the books would differ by a cent from the evidence."""

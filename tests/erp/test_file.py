@@ -99,7 +99,7 @@ def test_the_manifest_says_what_is_in_the_file(poster: FilePoster) -> None:
 def test_the_columns_of_csv(tmp_path: Path) -> None:
     """What an importer is configured for; and no cell that a spreadsheet would run."""
     poster = FilePoster(tmp_path)
-    evil = replace(line("4000", credit="5"), memo="=HYPERLINK(1)")
+    evil = replace(line("4000", credit="5"), memo="=HYPERLINK(1)", cost_centre="K1")
     poster.post([replace(entry("a#1", line("1100", debit="5"), evil), memo='@"two",\nlines')])
     with (tmp_path / "00000001.csv").open(newline="", encoding="utf-8") as file:
         first, second = csv.DictReader(file)
@@ -108,9 +108,9 @@ def test_the_columns_of_csv(tmp_path: Path) -> None:
         "document": "00000001-1", "posting_key": "a#1", "entity_code": "US", "company": "Cedar & Pine LLC",
         "posting_date": "2026-03-15", "memo": '\'@"two",\nlines', "line_no": 1, "account_code": "1100",
         "debit": "5.00", "credit": "0.00", "currency_code": "USD", "base_debit": "5.00", "base_credit": "0.00",
-        "base_currency_code": "USD", "exchange_rate": "1", "line_memo": "a line",
+        "base_currency_code": "USD", "exchange_rate": "1", "line_memo": "a line", "cost_centre": "",
     }  # fmt: skip
-    assert second["line_memo"] == "'=HYPERLINK(1)"
+    assert (second["line_memo"], second["cost_centre"]) == ("'=HYPERLINK(1)", "K1")
 
 
 def test_the_documents_of_json(tmp_path: Path) -> None:

@@ -88,6 +88,23 @@ def test_what_is_posted_is_what_was_intended(odoo: Odoo) -> None:
     assert odoo.moves()[0]["ref"] == f"{entry().key}: Sale 1001"
 
 
+def test_a_cost_centre_is_an_analytic_account(odoo: Odoo) -> None:
+    """The line came without it, with one of another company, or with one of two that have the same reference."""
+    centres = {code: odoo.data.add("account.analytic.account", code=code, name=code, company_id=odoo.ids[company])
+               for company, code in ((US, "K1"), (DE, "K2"))}  # fmt: skip
+    for name in ("Twice", "Twin"):
+        odoo.data.add("account.analytic.account", code="K3", name=name)
+    sale = (line("1250", debit="10"), replace(line("4000", credit="10"), cost_centre="K1"))
+    (document,) = odoo.poster.post([entry("centre#1", *sale)])
+    sent = [each["analytic_distribution"] for each in odoo.data.records["account.move.line"].values()
+            if each["credit"] and each["move_id"] == int(document)]  # fmt: skip
+    assert sent == [{str(centres["K1"]): 100}]
+    assert differences(entry("centre#1", *sale), read(odoo, document)) == []
+    for wrong, words in (("K2", "no analytic account"), ("K3", "several analytic accounts")):
+        with pytest.raises(RejectedByErp, match=words):
+            odoo.poster.post([entry("centre#2", sale[0], replace(sale[1], cost_centre=wrong))])
+
+
 @settings(max_examples=30)
 @given(st.lists(st.integers(1, 10**13), min_size=1, max_size=4))
 def test_amounts_arrive_digit_for_digit(cents: list[int]) -> None:

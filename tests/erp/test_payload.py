@@ -21,6 +21,7 @@ LINES = st.builds(
     base_credit=AMOUNTS,
     exchange_rate=st.decimals(min_value="0.000000000001", max_value=10**6, places=12),
     memo=st.text(st.characters(codec="utf-8"), max_size=30),
+    cost_centre=st.sampled_from(["", "Books - CP"]),
 )
 
 

@@ -61,6 +61,14 @@ def test_a_foreign_line_keeps_both_amounts(tryton_erp: TrytonErp) -> None:
     assert [difference.field for difference in differences(other, posted)] == ["lines"]
 
 
+def test_a_cost_centre_is_refused_rather_than_dropped(tryton_erp: TrytonErp) -> None:
+    """Tryton has no field for it: the entry was posted without, and nobody was told."""
+    intended = entry("centre#1", line("1250", debit="5"), replace(line("4000", credit="5"), cost_centre="K1"))
+    with pytest.raises(RejectedByErp, match=r"cost_centres\.csv"):
+        tryton_erp.poster.post([intended])
+    assert tryton_erp.poster.look_up([intended.key]) == {}
+
+
 def test_amounts_arrive_digit_for_digit(tryton_erp: TrytonErp) -> None:
     """A float on the way would change large amounts; the books would differ by a cent from the evidence."""
     amounts = ["0.01", "0.10", "33.33", "1234567.89", "99999999999.99"]

@@ -24,6 +24,12 @@ jurisdictions as (
     select '' as tax_jurisdiction
 ),
 
+classes as (
+    select product_class from {{ ref('product_classes') }}
+    union
+    select '' as product_class
+),
+
 fitting as (
     select
         mapping.entity_code,
@@ -31,10 +37,12 @@ fitting as (
         kinds.entry_type,
         gateways.gateway_id,
         jurisdictions.tax_jurisdiction,
+        classes.product_class,
         mapping.account_code,
         case when mapping.entry_type is null then 0 else 1 end
         + case when mapping.gateway_id is null then 0 else 1 end
-        + case when mapping.tax_jurisdiction is null then 0 else 1 end as conditions
+        + case when mapping.tax_jurisdiction is null then 0 else 1 end
+        + case when mapping.product_class is null then 0 else 1 end as conditions
     from {{ ref('account_mapping') }} as mapping
     inner join gateways
         on
@@ -46,6 +54,11 @@ fitting as (
         on
             coalesce(mapping.tax_jurisdiction, jurisdictions.tax_jurisdiction) = jurisdictions.tax_jurisdiction
             and (mapping.account_role = 'tax_payable' or jurisdictions.tax_jurisdiction = '')
+    -- Of revenue alone it is known what was sold.
+    inner join classes
+        on
+            coalesce(mapping.product_class, classes.product_class) = classes.product_class
+            and (mapping.account_role = 'revenue' or classes.product_class = '')
 ),
 
 most as (
@@ -55,9 +68,10 @@ most as (
         entry_type,
         gateway_id,
         tax_jurisdiction,
+        product_class,
         max(conditions) as conditions
     from fitting
-    group by entity_code, account_role, entry_type, gateway_id, tax_jurisdiction
+    group by entity_code, account_role, entry_type, gateway_id, tax_jurisdiction, product_class
 ),
 
 chosen as (
@@ -67,6 +81,7 @@ chosen as (
         fitting.entry_type,
         fitting.gateway_id,
         fitting.tax_jurisdiction,
+        fitting.product_class,
         min(fitting.account_code) as account_code,
         max(fitting.account_code) as other_account_code
     from fitting
@@ -77,9 +92,11 @@ chosen as (
             and fitting.entry_type = most.entry_type
             and fitting.gateway_id = most.gateway_id
             and fitting.tax_jurisdiction = most.tax_jurisdiction
+            and fitting.product_class = most.product_class
             and fitting.conditions = most.conditions
     group by
-        fitting.entity_code, fitting.account_role, fitting.entry_type, fitting.gateway_id, fitting.tax_jurisdiction
+        fitting.entity_code, fitting.account_role, fitting.entry_type, fitting.gateway_id, fitting.tax_jurisdiction,
+        fitting.product_class
 ),
 
 charts as (
@@ -125,6 +142,7 @@ select
     entry_type,
     gateway_id,
     tax_jurisdiction,
+    product_class,
     case when account_problem is null then account_code end as account_code,
     account_problem
 from judged

@@ -10,6 +10,7 @@ with unmapped_lines as (
             when account_role in ('gateway_clearing', 'gateway_fees', 'dispute_fees', 'cash_in_transit') then gateway_id
         end as gateway_id,
         tax_jurisdiction,
+        product_class,
         coalesce(account_problem, 'account_mapping.csv has no row for it') as problem,
         base_currency_code,
         base_amount
@@ -23,13 +24,14 @@ unmapped as (
         account_role,
         gateway_id,
         tax_jurisdiction,
+        product_class,
         base_currency_code,
         {{ sorted_list('problem') }} as problem,
         count(distinct entry_id) as entry_count,
         min(entry_id) as first_entry_id,
         sum(abs(base_amount)) as amount_at_risk
     from unmapped_lines
-    group by entity_code, account_role, gateway_id, tax_jurisdiction, base_currency_code
+    group by entity_code, account_role, gateway_id, tax_jurisdiction, product_class, base_currency_code
 ),
 
 first_entries as (
@@ -71,7 +73,7 @@ unrated as (
 select
     'unmapped_account' as exception_type,
     entity_code || ':' || account_role || coalesce(':' || gateway_id, '') || coalesce(':' || tax_jurisdiction, '')
-        as subject_key,
+    || coalesce(':' || product_class, '') as subject_key,
     entity_code,
     cast(null as varchar) as store_id,
     gateway_id,
@@ -86,6 +88,7 @@ select
         ("account_role", "account_role"),
         ("gateway", "gateway_id"),
         ("tax_jurisdiction", "tax_jurisdiction"),
+        ("product_class", "product_class"),
         ("problem", "problem"),
         ("entries", "entry_count"),
         ("first_entry", "first_entry_id"),

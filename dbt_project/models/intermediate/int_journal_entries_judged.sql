@@ -16,7 +16,7 @@ with totals as (
                                 then coalesce(':' || gateway_id, '')
                             else ''
                         end
-                        || coalesce(':' || tax_jurisdiction, '')
+                        || coalesce(':' || tax_jurisdiction, '') || coalesce(':' || product_class, '')
             end
         ) as unmapped_exception_id
     from {{ ref('int_journal_lines_balanced') }}

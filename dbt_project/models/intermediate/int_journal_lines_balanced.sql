@@ -1,6 +1,6 @@
--- All journal lines with their accounts: what moves nothing in base currency is left out. What converting and rounding
--- line by line leaves over is a line of its own, in base currency (and in the document where the store keeps more
--- decimals than the currency has), never hidden in another.
+-- All journal lines with their accounts and cost centres: what moves nothing in base currency is left out. What
+-- converting and rounding line by line leaves over is a line of its own, in base currency (and in the document where
+-- the store keeps more decimals than the currency has), never hidden in another.
 with lines as (
     {% for model, entry_type in [
         ("sales", "'sale'"),
@@ -20,6 +20,7 @@ with lines as (
         store_id,
         gateway_id,
         tax_jurisdiction,
+        {{ 'product_class' if model in ('sales', 'revenue') else 'cast(null as varchar) as product_class' }},
         amount,
         currency_code,
         exchange_rate,
@@ -40,6 +41,8 @@ select
     lines.store_id,
     lines.gateway_id,
     lines.tax_jurisdiction,
+    lines.product_class,
+    cost_centres.cost_centre,
     mapping.account_code,
     mapping.account_problem,
     lines.amount,
@@ -56,3 +59,10 @@ left join {{ ref('int_accounts_mapped') }} as mapping
         and lines.entry_type = mapping.entry_type
         and coalesce(lines.gateway_id, '') = mapping.gateway_id
         and coalesce(lines.tax_jurisdiction, '') = mapping.tax_jurisdiction
+        and coalesce(lines.product_class, '') = mapping.product_class
+left join {{ ref('int_cost_centres_assigned') }} as cost_centres
+    on
+        lines.entity_code = cost_centres.entity_code
+        and coalesce(lines.store_id, '') = cost_centres.store_id
+        and lines.account_role = cost_centres.account_role
+        and coalesce(lines.product_class, '') = cost_centres.product_class

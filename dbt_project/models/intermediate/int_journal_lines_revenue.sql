@@ -1,28 +1,58 @@
 {{ config(materialized='view') }}
 
--- A customer's deposit becomes revenue and shipping income. Signed amounts: debit positive, credit negative.
-with entries as (
+-- A customer's deposit becomes revenue, by class of goods, and shipping income. Signed amounts: debit positive, credit
+-- negative.
+with classes as (
     select
         entry_id,
-        entity_code,
-        store_id,
-        gateway_id,
+        product_class,
+        -amount as amount,
+        -base_amount as base_amount,
+        count(case when base_amount <> 0 then 1 end) over (
+            partition by entry_id order by product_class
+        ) as class_number
+    from {{ ref('int_revenue_classed') }}
+    where entry_id like 'revenue/%'
+),
+
+-- What converts to nothing stays with the revenue of no class.
+class_totals as (
+    select
+        entry_id,
+        count(case when base_amount <> 0 then 1 end) as class_lines,
+        sum(case when base_amount <> 0 then amount else 0 end) as class_amount,
+        sum(base_amount) as base_class_amount
+    from classes
+    group by entry_id
+),
+
+entries as (
+    select
+        revenue.entry_id,
+        revenue.entity_code,
+        revenue.store_id,
+        revenue.gateway_id,
         {{ entry_description('revenue') }} as description,
-        currency_code,
-        base_currency_code,
-        exchange_rate,
-        released_amount as deposit_amount,
-        base_released_amount as base_deposit_amount,
-        -revenue_amount as revenue_amount,
-        -base_revenue_amount as base_revenue_amount,
-        -shipping_amount as shipping_amount,
-        -base_shipping_amount as base_shipping_amount
-    from {{ ref('int_revenue_recognised') }}
+        revenue.currency_code,
+        revenue.base_currency_code,
+        revenue.exchange_rate,
+        revenue.released_amount as deposit_amount,
+        revenue.base_released_amount as base_deposit_amount,
+        -revenue.revenue_amount - coalesce(class_totals.class_amount, 0) as revenue_amount,
+        -revenue.base_revenue_amount - coalesce(class_totals.base_class_amount, 0) as base_revenue_amount,
+        -revenue.shipping_amount as shipping_amount,
+        -revenue.base_shipping_amount as base_shipping_amount,
+        class_totals.class_lines,
+        class_totals.class_amount,
+        class_totals.base_class_amount
+    from {{ ref('int_revenue_recognised') }} as revenue
+    left join class_totals on revenue.entry_id = class_totals.entry_id
 ),
 
 {{ entry_lines([
     {"name": "deposit", "role": "'customer_deposits'"},
     {"name": "revenue", "role": "'revenue'"},
+    {"name": "class", "role": "'revenue'"},
     {"name": "shipping", "role": "'shipping_income'", "when": "shipping_amount <> 0"},
 ]) }}
 
@@ -34,6 +64,7 @@ select
     store_id,
     gateway_id,
     tax_jurisdiction,
+    product_class,
     amount,
     currency_code,
     exchange_rate,

@@ -1,7 +1,8 @@
 {{ config(materialized='view') }}
 
 -- Sale: receivables, and what the shop owed for gift cards, against revenue (or the customer's deposit), tips,
--- shipping, tax and the cards that it sells. Signed amounts: debit positive, credit negative.
+-- shipping, tax and the cards that it sells; revenue by class of goods. Signed amounts: debit positive, credit
+-- negative.
 with sales as (
     select
         'sale/' || order_key as entry_id,
@@ -19,7 +20,7 @@ with sales as (
         -- Where revenue waits for another event, what will be revenue and shipping is owed to the customer until then.
         case when revenue_recognition <> 'capture' then 'customer_deposits' else 'revenue' end as revenue_role,
         -case when revenue_recognition <> 'capture' then revenue_amount + shipping_amount else revenue_amount end
-            as revenue_amount,
+            as whole_revenue_amount,
         -tips_amount as tips_amount,
         -case when revenue_recognition <> 'capture' then 0 else shipping_amount end as shipping_amount,
         gift_card_amount,
@@ -68,12 +69,38 @@ tax_totals as (
     group by entry_id
 ),
 
+classes as (
+    select
+        entry_id,
+        product_class,
+        -amount as amount,
+        -base_amount as base_amount,
+        count(case when base_amount <> 0 then 1 end) over (
+            partition by entry_id order by product_class
+        ) as class_number
+    from {{ ref('int_revenue_classed') }}
+    where entry_id like 'sale/%'
+),
+
+-- What converts to nothing stays with the revenue of no class.
+class_totals as (
+    select
+        entry_id,
+        count(case when base_amount <> 0 then 1 end) as class_lines,
+        sum(case when base_amount <> 0 then amount else 0 end) as class_amount,
+        sum(base_amount) as base_class_amount
+    from classes
+    group by entry_id
+),
+
 entries as (
     select
         sales.*,
+        sales.whole_revenue_amount - coalesce(class_totals.class_amount, 0) as revenue_amount,
         {{ convert_money('sales.receivable_amount', 'sales.exchange_rate', 'sales.base_digits') }}
             as base_receivable_amount,
-        {{ convert_money('sales.revenue_amount', 'sales.exchange_rate', 'sales.base_digits') }} as base_revenue_amount,
+        {{ convert_money('sales.whole_revenue_amount', 'sales.exchange_rate', 'sales.base_digits') }}
+        - coalesce(class_totals.base_class_amount, 0) as base_revenue_amount,
         {{ convert_money('sales.shipping_amount', 'sales.exchange_rate', 'sales.base_digits') }}
             as base_shipping_amount,
         {{ convert_money('sales.gift_card_amount', 'sales.exchange_rate', 'sales.base_digits') }}
@@ -83,14 +110,19 @@ entries as (
             as base_gift_cards_sold_amount,
         tax_totals.tax_lines,
         tax_totals.tax_amount,
-        tax_totals.base_tax_amount
+        tax_totals.base_tax_amount,
+        class_totals.class_lines,
+        class_totals.class_amount,
+        class_totals.base_class_amount
     from sales
     left join tax_totals on sales.entry_id = tax_totals.entry_id
+    left join class_totals on sales.entry_id = class_totals.entry_id
 ),
 
 {{ entry_lines([
     {"name": "receivable", "role": "'receivables'"},
     {"name": "revenue", "role": "revenue_role"},
+    {"name": "class", "role": "revenue_role"},
     {"name": "shipping", "role": "'shipping_income'", "when": "shipping_amount <> 0"},
     {"name": "tax", "role": "'tax_payable'"},
     {"name": "gift_card", "role": "'gift_card_liability'", "when": "gift_card_amount <> 0"},
@@ -106,6 +138,7 @@ select
     store_id,
     gateway_id,
     tax_jurisdiction,
+    product_class,
     amount,
     currency_code,
     exchange_rate,

@@ -23,7 +23,8 @@ _ENTRIES: Final = """
 _LINES: Final = """
     select
         entry_id, line_no, entity_code, account_code, debit_amount, credit_amount, currency_code,
-        base_debit_amount, base_credit_amount, base_currency_code, exchange_rate, description, account_role
+        base_debit_amount, base_credit_amount, base_currency_code, exchange_rate, description, account_role,
+        cost_centre
     from marts.acc_journal_lines
     where entity_code = ?
 """

@@ -16,6 +16,8 @@ signed as (
         lines.account_role,
         lines.store_id,
         lines.gateway_id,
+        lines.product_class,
+        lines.cost_centre,
         lines.amount,
         lines.currency_code,
         lines.base_amount,
@@ -34,6 +36,8 @@ signed as (
         account_role,
         store_id,
         gateway_id,
+        product_class,
+        cost_centre,
         amount,
         currency_code,
         base_amount,
@@ -58,5 +62,7 @@ select
     exchange_rate,
     store_id,
     gateway_id,
+    product_class,
+    cost_centre,
     description
 from signed
