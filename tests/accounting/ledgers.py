@@ -59,6 +59,7 @@ def line_row(entry_id: str, line_no: int, account: str, debit: str = "0", credit
         "base_currency_code": "USD",
         "exchange_rate": Decimal(1),
         "description": "a line",
+        "cost_centre": None,
     } | changes
 
 

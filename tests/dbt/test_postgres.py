@@ -136,19 +136,24 @@ def _by_key(rows: Counter[tuple[Any, ...]], size: int) -> dict[tuple[Any, ...], 
     return {row[: size or len(row)]: row for row in rows}
 
 
-#: An order and its charge that no longer name each other: a suggestion is all there can be.
-_ORDER = """
-    select min(orders.order_key) from raw_woocommerce.orders as orders
+#: Orders of which each has a charge that pays it.
+_PAID = """
+    from raw_woocommerce.orders as orders
     inner join raw_stripe.charges as charges on orders.order_key = charges.metadata_order_key
     where charges.currency = 'usd' and charges.amount_captured = orders.total * 100 and charges.amount_refunded = 0
 """
-_CASES_OF_OUR_OWN = (
-    # A payment that nothing names, and an order that was paid in a way that nobody serves.
-    f"update raw_woocommerce.orders set transaction_id = null, meta_data = null where order_key = ({_ORDER})",
+_NAMELESS = (
+    "update raw_woocommerce.orders set transaction_id = null, meta_data = null where order_key = ({0})",
     "update raw_stripe.charges set metadata_order_key = null, metadata_order_id = null, description = null, "
-    f"metadata_merchant_reference = null where metadata_order_key = ({_ORDER})",
-    "update raw_woocommerce.orders set status = 'completed', payment_method = 'voucher' where order_key = "
-    "(select min(order_key) from raw_woocommerce.orders where status = 'pending')",
+    "metadata_merchant_reference = null where metadata_order_key = ({0})",
+)
+_FIRST, _LAST = (f"select {which}(orders.order_key) {_PAID}" for which in ("min", "max"))
+_CASES_OF_OUR_OWN = (
+    # Paid in a way that nobody serves.
+    f"update raw_woocommerce.orders set payment_method = 'voucher' where order_key = ({_LAST})",
+    *(statement.format(_LAST) for statement in _NAMELESS),
+    # An order and its charge that no longer name each other: a suggestion is all there can be.
+    *(statement.format(_FIRST) for statement in _NAMELESS),
 )
 
 
