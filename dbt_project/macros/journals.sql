@@ -124,3 +124,30 @@ lines as (
     {% endfor %}
 )
 {%- endmacro %}
+
+{#- Revenue by class of goods of the entries of a kind, credits negative, and what of each entry has a class. -#}
+{% macro revenue_classes(kind) -%}
+classes as (
+    select
+        entry_id,
+        product_class,
+        -amount as amount,
+        -base_amount as base_amount,
+        count(case when base_amount <> 0 then 1 end) over (
+            partition by entry_id order by product_class
+        ) as class_number
+    from {{ ref('int_revenue_classed') }}
+    where entry_id like '{{ kind }}/%'
+),
+
+-- What converts to nothing stays with the revenue of no class.
+class_totals as (
+    select
+        entry_id,
+        count(case when base_amount <> 0 then 1 end) as class_lines,
+        sum(case when base_amount <> 0 then amount else 0 end) as class_amount,
+        sum(base_amount) as base_class_amount
+    from classes
+    group by entry_id
+)
+{%- endmacro %}

@@ -147,7 +147,8 @@ def check(settings: Settings, path: Path) -> Checked:
     try:
         with zipfile.ZipFile(path) as archive:
             manifest, found, digest = _opened(path, archive)
-    except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
+    except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
+        # What is encrypted, or packed in an unknown way, is a RuntimeError.
         raise CommandError(f"{path} cannot be read as a pack of evidence: {error}") from error
     code, month = manifest["entity_code"], manifest["period"]
     known = [entity.code for entity in settings.configuration.entities]

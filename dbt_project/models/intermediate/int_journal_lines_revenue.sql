@@ -2,29 +2,7 @@
 
 -- A customer's deposit becomes revenue, by class of goods, and shipping income. Signed amounts: debit positive, credit
 -- negative.
-with classes as (
-    select
-        entry_id,
-        product_class,
-        -amount as amount,
-        -base_amount as base_amount,
-        count(case when base_amount <> 0 then 1 end) over (
-            partition by entry_id order by product_class
-        ) as class_number
-    from {{ ref('int_revenue_classed') }}
-    where entry_id like 'revenue/%'
-),
-
--- What converts to nothing stays with the revenue of no class.
-class_totals as (
-    select
-        entry_id,
-        count(case when base_amount <> 0 then 1 end) as class_lines,
-        sum(case when base_amount <> 0 then amount else 0 end) as class_amount,
-        sum(base_amount) as base_class_amount
-    from classes
-    group by entry_id
-),
+with {{ revenue_classes('revenue') }},
 
 entries as (
     select
